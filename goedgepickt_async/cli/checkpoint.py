@@ -16,7 +16,7 @@ from cattrs.preconf.json import make_converter
 from goedgepickt_async import Page
 from goedgepickt_async.cli.common import CommandError, UsageError
 from goedgepickt_async.cli.output import FileOutput
-from goedgepickt_async.cli.resources import DUTCH
+from goedgepickt_async.cli.resources import DUTCH, in_dutch_time
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.paths import FileLock, state_dir, sync_directory, write_private
 from goedgepickt_async.text import safe_repr
@@ -97,7 +97,7 @@ class Watermark:
     Attributes:
         since: The first day of the next reading; None for all days.
         newest: The newest creation day of a row, but not after the day of the reading.
-        seen: The keys of rows since `since`, by creation day; "" for rows without a day.
+        seen: The keys of rows since `since`, by the newest creation day up to the row; "" for rows without a day.
     """
 
     since: date | None = None
@@ -121,9 +121,12 @@ class Watermark:
         newest = self.newest
         for row in rows:
             day = created_day(row)
-            more.setdefault(_UNDATED if day is None else day.isoformat(), set()).add(row_key(row))
             if day is not None:
                 newest = max(newest or date.min, min(day, today))
+                day = max(
+                    day, newest
+                )  # an order with an older date can be imported today, and so be in the next reading
+            more.setdefault(_UNDATED if day is None else day.isoformat(), set()).add(row_key(row))
         since = self.since if newest is None else max(self.since or date.min, newest - _OVERLAP)
         seen = {name: self.seen.get(name, frozenset()) | keys for name, keys in more.items()}
         first = "" if since is None else since.isoformat()
@@ -134,7 +137,7 @@ class Watermark:
 def created_day(row: Any) -> date | None:
     """Return the Dutch creation day of a row, if it has one."""
     moment = row.created_at
-    return moment.astimezone(DUTCH).date() if isinstance(moment, datetime) else None
+    return in_dutch_time(moment).date() if isinstance(moment, datetime) else None
 
 
 def row_key(row: Any) -> str:

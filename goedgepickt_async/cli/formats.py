@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from goedgepickt_async.cli.common import UsageError
-from goedgepickt_async.cli.resources import DUTCH, Selection
+from goedgepickt_async.cli.resources import Selection, in_dutch_time
 from goedgepickt_async.text import printable
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ __all__ = [
     "format_for",
     "print_table",
 ]
+
+
+_MOST_PLACES = 64
+"""Numbers with more digits before or after the point are written with an exponent."""
 
 
 class Encoder:
@@ -96,12 +100,17 @@ class JsonLinesEncoder(Encoder):
 def _json(value: Any) -> Any:
     match value:
         case Decimal():
-            return f"{value:f}"
+            return _digits(value)
         case datetime():
             return value.isoformat()
         case None | bool() | int() | float():
             return value
     return str(value)
+
+
+def _digits(value: Decimal) -> str:
+    """Return the number without an exponent, unless it would have very many digits."""
+    return f"{value:f}" if abs(value.adjusted()) < _MOST_PLACES else str(value)
 
 
 def _json_line(plain: dict[str, Any]) -> bytes:
@@ -145,11 +154,11 @@ def cell(value: Any, *, decimal: str = ".") -> str:
         case bool():
             return "true" if value else "false"
         case Decimal():
-            return f"{value:f}".replace(".", decimal)
+            return _digits(value).replace(".", decimal)
         case int() | float():
             return str(value).replace(".", decimal)
         case datetime():
-            return value.isoformat() if decimal == "." else f"{value.astimezone(DUTCH):%Y-%m-%d %H:%M:%S}"
+            return value.isoformat() if decimal == "." else f"{in_dutch_time(value):%Y-%m-%d %H:%M:%S}"
     from goedgepickt_async.bulk.files import escape_cell  # noqa: PLC0415  `--help` must not wait for it
 
     return escape_cell(str(value))
@@ -305,10 +314,10 @@ class ExcelEncoder(Encoder):
             case int() | float() | Decimal() if _is_exact(value):
                 self._sheet.write_number(row, column, float(value))
             case datetime() if value.year >= _FIRST_YEAR:
-                local = value.astimezone(DUTCH).replace(tzinfo=None)
+                local = in_dutch_time(value).replace(tzinfo=None)
                 self._sheet.write_datetime(row, column, local, self._time_format)
             case _:
-                text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+                text = _digits(value) if isinstance(value, Decimal) else str(value)
                 text = _NOT_IN_XML.sub("\ufffd", text)
                 units = text.encode("utf-16-le")
                 if len(units) > 2 * _LONGEST_CELL:
@@ -320,7 +329,8 @@ class ExcelEncoder(Encoder):
 def _is_exact(value: Decimal | float) -> bool:
     """Whether Excel can store the number, which has 15 digits at most."""
     number = Decimal(value) if isinstance(value, int) else Decimal(str(value))
-    return number.is_finite() and len(number.normalize().as_tuple().digits) <= _EXACT_DIGITS
+    is_usual = number.is_finite() and abs(number.adjusted()) < _MOST_PLACES
+    return is_usual and len(number.normalize().as_tuple().digits) <= _EXACT_DIGITS
 
 
 # -- the table of formats ---
@@ -473,5 +483,5 @@ def _shown(value: Any) -> Text:
         case datetime():
             return Text(value.strftime("%Y-%m-%d %H:%M"))
         case Decimal():
-            return Text(f"{value:f}")
+            return Text(_digits(value))
     return Text(printable(str(value), _WIDEST_CELL - 1))

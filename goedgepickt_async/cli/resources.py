@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args, get_origin, get_type_hints
@@ -24,9 +25,18 @@ from goedgepickt_async.text import printable
 if TYPE_CHECKING:
     from goedgepickt_async import GoedGepickt, Paginator
 
-__all__ = ["DUTCH", "RESOURCES", "FlatRow", "ResourceSpec", "Selection", "parse_fields"]
+__all__ = ["DUTCH", "RESOURCES", "FlatRow", "ResourceSpec", "Selection", "in_dutch_time", "parse_fields"]
 
 DUTCH = ZoneInfo("Europe/Amsterdam")
+
+
+def in_dutch_time(moment: datetime) -> datetime:
+    """Return the time in the Dutch zone. On the first and the last day of Python's range, it keeps its zone."""
+    try:
+        return moment.astimezone(DUTCH)
+    except OverflowError:
+        return moment
+
 
 # -- resources ------------------------------------------------------------------------------------------------------
 

@@ -84,7 +84,14 @@ def test_numbers_and_times_in_a_workbook_are_numbers_and_dutch_times(tmp_path: P
 def test_numbers_of_up_to_15_digits_are_exact_in_excel() -> None:
     assert formats._is_exact(Decimal("123456789012.345"))
     assert not formats._is_exact(Decimal("1234567890123.456"))
-    assert not formats._is_exact(Decimal("NaN"))
+    assert not any(formats._is_exact(Decimal(absurd)) for absurd in ("NaN", "1E+400", "1E-400"))
+
+
+def test_a_workbook_has_absurd_numbers_as_text_and_the_last_times_of_the_calendar(tmp_path: Path) -> None:
+    order = Order(uuid="u", created_at=datetime(9999, 12, 31, 23, 30, tzinfo=UTC), total_paid=Decimal("1E+999999999"))
+    head, row = workbook(tmp_path, [order], "orders")["orders"]
+    assert row[head.index("total_paid")] == "1E+999999999"
+    assert row[head.index("created_at")] == datetime(9999, 12, 31, 23, 30)  # noqa: DTZ001  Excel has no time zones
 
 
 def test_rows_past_the_limit_of_a_sheet_continue_in_another_sheet(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from random import Random
 
@@ -22,6 +22,7 @@ from goedgepickt_async.cli.checkpoint import (
     row_key,
     save_checkpoint,
 )
+from goedgepickt_async.cli.formats import cell
 
 START = date(2026, 3, 1)
 TODAY = date(2026, 12, 31)
@@ -77,7 +78,9 @@ def test_every_row_that_appears_at_most_a_day_late_is_new_exactly_once(
 
 @pytest.mark.slow
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=40), st.randoms(use_true_random=False))
-def test_the_watermark_does_not_depend_on_the_order_or_pages_of_rows(days: list[int], random: Random) -> None:
+def test_the_watermark_has_the_rows_of_the_next_reading_with_any_order_and_pages(
+    days: list[int], random: Random
+) -> None:
     rows = [order(f"order {number}", day) for number, day in enumerate(days)]
     all_together = Watermark().advanced(rows, TODAY)
     shuffled = random.sample(rows, len(rows))
@@ -85,7 +88,8 @@ def test_the_watermark_does_not_depend_on_the_order_or_pages_of_rows(days: list[
     for row in shuffled:
         row_by_row = row_by_row.advanced([row], TODAY)
     assert (row_by_row.since, row_by_row.newest) == (all_together.since, all_together.newest)
-    assert all((row in row_by_row) == (row in all_together) for row in rows)
+    following = read(rows, all_together.since)
+    assert all(row in row_by_row and row in all_together for row in following)
 
 
 def test_the_watermark_keeps_the_rows_of_two_days_only() -> None:
@@ -99,6 +103,22 @@ def test_a_row_with_a_future_date_does_not_hide_the_rows_of_tomorrow() -> None:
     assert watermark.since == START + timedelta(days=9)
     assert order("typo", 4000) in watermark
     assert order("tomorrow", 11) not in watermark
+
+
+def test_a_row_with_an_old_date_at_the_lists_end_is_not_new_later() -> None:
+    """It was imported today, so a filter by the day of the import returns it again."""
+    first = Watermark().advanced([order("now", 10), order("imported", 2)], TODAY)
+    second = first.advanced([order("imported later", 1)], TODAY)
+    assert all(order(uuid, day) in second for uuid, day in {"imported": 2, "imported later": 1}.items())
+    assert order("imported", 2) not in second.advanced([order("next week", 17)], TODAY)
+
+
+@pytest.mark.parametrize(
+    "at", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=timezone(timedelta(hours=9)))]
+)
+def test_a_row_from_the_first_or_last_day_of_pythons_range_has_a_day(at: datetime) -> None:
+    assert created_day(Order(uuid="u", created_at=at)) == at.date()
+    assert cell(at, decimal=",") == f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def test_a_clock_that_was_set_back_does_not_move_the_watermark_back() -> None:
