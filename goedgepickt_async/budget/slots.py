@@ -70,7 +70,6 @@ _SCALARS: Final = (
 )
 _scalars_of = attrgetter(*_SCALARS)
 _HEAD: Final = struct.Struct(f"{4 + len(_SCALARS) + 11}q")
-_DEMAND: Final = struct.Struct("12q")
 _KNOWN_UNTIL: Final = ("_paused_until", "_shared_until", "_announced_until", "_fixed_until", "_alone_until")
 """What is known of the server, until these times; no loss of a state changes it."""
 _NONE = -1
@@ -459,11 +458,13 @@ class Slots:
         """Encode the state as bytes with a version and a checksum."""
         overlapping = self._counter.overlapping
         counts = len(self.rows.instants), len(self._sent), len(overlapping), len(self.sharers)
-        parts = [_HEAD.pack(*counts, *_scalars_of(self), *self.turns, *self._counter.dump())]
-        parts.append(array("q", chain.from_iterable(chain(self._sent.items(), overlapping))).tobytes())
+        head = _HEAD.pack(*counts, *_scalars_of(self), *self.turns, *self._counter.dump())
+        numbers: list[int] = []
+        for row in chain(self._sent.items(), overlapping):
+            numbers += row
         for sharer, (seen, host, calls, keys, tags) in self.sharers.items():
-            parts.append(_DEMAND.pack(sharer, host, seen, *calls, *keys, *tags))
-        return seal(self.epoch, self.sequence, b"".join((*parts, self.rows.encode())))
+            numbers += (sharer, host, seen, *calls, *keys, *tags)
+        return seal(self.epoch, self.sequence, b"".join((head, array("q", numbers), self.rows.encode())))
 
     @classmethod
     def decode(cls, data: bytes, config: LimiterConfig, sharer: int = 0) -> Slots:
