@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import socket
 import uuid
@@ -12,10 +11,10 @@ from functools import partial
 
 import attrs
 
-from goedgepickt_async.budget.config import SECOND, Lane, LimiterConfig, nanoseconds
+from goedgepickt_async.budget.config import SECOND, Lane, nanoseconds
 from goedgepickt_async.budget.host import HostFile, HostStore
 from goedgepickt_async.budget.protocol import Grant
-from goedgepickt_async.budget.queue import QueuedBudget
+from goedgepickt_async.budget.queue import MovedError, QueuedBudget
 from goedgepickt_async.budget.redis_client import RedisStore
 from goedgepickt_async.budget.slots import Slots
 from goedgepickt_async.budget.store import Operation, Plan
@@ -30,15 +29,11 @@ class Outage(QueuedBudget):
     """The budget of this process during an outage; times in nanoseconds of this process's clock.
 
     Args:
-        config: The numbers of the whole budget.
-        redis: The state in Redis as last seen.
-        clock: The clock of this process.
+        redis: The state in Redis as last seen, with the numbers of the whole budget.
         host: The number of this host.
         file_name: The name of the file that the processes of this host share.
         directory: Its directory; None for the default.
         fallback: The part of the limit that each process adds if the number of sharing hosts is unknown.
-        retry_every: The seconds between two attempts to reach Redis.
-        patience: The seconds to wait for a response of Redis.
 
     Attributes:
         until: The time when it ends for all sharing processes. Until then they report the requests that they sent
@@ -47,28 +42,15 @@ class Outage(QueuedBudget):
 
     _first_answer = 1.0  # opening the file
 
-    def __init__(
-        self,
-        config: LimiterConfig,
-        redis: RedisStore,
-        clock: Callable[[], int],
-        *,
-        host: int,
-        file_name: str,
-        directory: str | None,
-        fallback: float,
-        retry_every: float,
-        patience: float,
-    ) -> None:
+    def __init__(self, redis: RedisStore, host: int, file_name: str, directory: str | None, fallback: float) -> None:
         self.until: int | None = None
         self._redis, self._host_number = redis, host
-        self._retry_every, self._patience = retry_every, patience
+        config, clock = redis.config, redis.clock
         self._began = clock()
         self._logged_at: int | None = None
         self._has_sent = False
         self._is_closing = False  # in its last moment no request is sent, because it could not be reported to Redis
-        # The calls that wait for slots of the host.
-        self._waiting: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = {}
+        self._has_ended = False
         hosts = {demand.host for demand in redis.memory.sharers.values()}
         share = max(1, config.share // max(1, len(hosts)))
         self._told_share = share if hosts else max(1, round(config.limit * fallback))
@@ -104,23 +86,27 @@ class Outage(QueuedBudget):
         self, lane: Lane, max_lifetime: float, max_wait: float | None, place: int | None, key: Hashable
     ) -> Grant | None:
         """Take a slot during the outage; None if Redis is reachable again."""
+        while self._is_closing or self._lacks_neighbours():  # other processes decide
+            if self._has_ended:
+                return None
+            await asyncio.sleep(min(0.02, self._redis.patience / 20))
         try:
-            async with asyncio.timeout(None) as clock:
-                self._waiting[clock] = asyncio.get_running_loop()
-                try:
-                    while self._is_closing or self._lacks_neighbours():  # noqa: ASYNC110  other processes decide
-                        await asyncio.sleep(min(0.02, self._patience / 20))
-                    grant = await self._take(lane, max_lifetime, max_wait, place, key)
-                    self._has_sent = True
-                    return grant
-                finally:
-                    self._waiting.pop(clock, None)
-        except TimeoutError:
+            return await self._take(lane, max_lifetime, max_wait, place, key)
+        except MovedError:
             return None
+
+    def _transact(self) -> None:
+        if self._is_closing:
+            self._move_waiting()
+        super()._transact()
+
+    def _finish(self, slots: Slots, now: int, plan: Plan) -> None:
+        self._has_sent = self._has_sent or bool(plan.grants)
+        super()._finish(slots, now, plan)
 
     def _lacks_neighbours(self) -> bool:
         """Whether processes on this host do not use the file yet, so that it lacks their last requests."""
-        if self._has_sent or self._clock() - self._began > nanoseconds(self._patience):
+        if self._has_sent or self._clock() - self._began > nanoseconds(self._redis.patience):
             return False
         there = self.store.peek()[0].sharers
         last_seen = self._redis.memory.neighbours(self._host_number, self.config.cooldown)
@@ -132,21 +118,24 @@ class Outage(QueuedBudget):
         Args:
             report: A function that writes `report_operation` into the state in Redis.
         """
-        pause = self._retry_every / 32
+        pause = self._redis.retry_every / 32
         while True:
             if self.until is None:
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, self._retry_every)
+                pause = min(2 * pause, self._redis.retry_every)
                 if self._logged_at is not None and self._clock() - self._logged_at > _REMIND:
                     self._tell(self._redis.problem, self.snapshot().share or 0)
             else:
-                left = self.until - self.handover - self._clock()
-                await asyncio.sleep(max(0.0, min(left / SECOND, 0.25, self._retry_every / 4)))
+                left = self.until - self._redis.handover - self._clock()
+                await asyncio.sleep(max(0.0, min(left / SECOND, 0.25, self._redis.retry_every / 4)))
             try:
                 if self.until is None:
                     await report()
                 if self._is_over():
-                    await self._stop_sending()
+                    with self._alone:
+                        # A grant of the host after the last report would be unknown to all others.
+                        self._is_closing = True
+                        self._move_waiting()
                 await report()
             except Exception as error:  # noqa: BLE001  still away
                 self._redis.problem = f"{type(error).__name__}: {error}"
@@ -157,32 +146,13 @@ class Outage(QueuedBudget):
             self._is_closing = False
 
     def end(self) -> None:
-        """The budget in Redis is shared again: wake the waiting calls."""
-        self._redis.problem = ""
+        """The budget in Redis is shared again."""
+        self._redis.problem, self._has_ended = "", True
         if self._logged_at is not None:
             log_event("budget.restored", what="Redis is reachable again: the budget is shared again")
-        self._call_back()
-
-    @property
-    def handover(self) -> int:
-        """The nanoseconds before the end in which nothing is sent, for the last report."""
-        return self._redis.handover(self._patience)
 
     def _is_over(self) -> bool:
-        return self.until is None or self.until - self._clock() <= self.handover
-
-    async def _stop_sending(self) -> None:
-        """A grant of the host after the last report would be unknown to all others."""
-        self._is_closing, waiting = True, set(self._waiting)
-        self._call_back()
-        until = self._clock() + self.handover
-        while waiting & self._waiting.keys() and self._clock() < until:  # noqa: ASYNC110  bounded
-            await asyncio.sleep(0.001)
-
-    def _call_back(self) -> None:
-        for clock, loop in list(self._waiting.items()):
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(_ring, clock)
+        return self.until is None or self.until - self._clock() <= self._redis.handover
 
     def report_operation(self) -> Operation:
         """The operation that writes this process's requests into Redis's state, and the time until which all are apart.
@@ -192,7 +162,7 @@ class Outage(QueuedBudget):
         here, memory = self._clock(), self.store.memory
         self._redis.memory.learn(memory, here)
         if self.until is None and (self._has_sent or len(self.store.peek()[0].sharers) > 1):
-            self.until = here + nanoseconds(self._retry_every + self._patience)
+            self.until = here + nanoseconds(self._redis.retry_every + self._redis.patience)
         apart = 0 if self.until is None else self.until - here
         return partial(_report, dict(memory.own), set(memory.in_flight), here, apart)
 
@@ -212,11 +182,6 @@ def _report(  # noqa: PLR0917
     slots.reopen(in_flight)
     plan.settled += own.keys() - in_flight
     slots.apart_until = max(slots.apart_until, now + apart) if apart else slots.apart_until
-
-
-def _ring(clock: asyncio.Timeout) -> None:
-    with contextlib.suppress(RuntimeError):  # the task has ended
-        clock.reschedule(asyncio.get_running_loop().time())
 
 
 def number_of_host() -> int:

@@ -36,11 +36,7 @@ from goedgepickt_async.errors import BudgetExhaustedError, Evidence
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.text import safe_repr
 
-__all__ = [
-    "QueuedBudget",
-    "exhausted",
-    "running_loop",
-]
+__all__ = ["MovedError", "QueuedBudget", "exhausted", "running_loop"]
 
 _CLOSE = nanoseconds(0.001)
 """Alarms within this time count as one. Otherwise two loops would wake each other again and again."""
@@ -52,6 +48,10 @@ _GRACE = 150
 """The part of a window for which a free slot is left to the process whose turn it is."""
 _REFRESH = 5
 """The part of a window after which a waiting process reports its waiting calls again."""
+
+
+class MovedError(Exception):
+    """The waiting call continues with another budget, because an outage begins or ends."""
 
 
 class _Alone:
@@ -461,6 +461,11 @@ class QueuedBudget:
         with self._alone:
             if self._operations:
                 self._transact()
+
+    def _move_waiting(self) -> None:
+        """Send the waiting calls to another budget."""
+        for waiter in list(self._queue):
+            self._reject(waiter, MovedError())
 
     def _reject(self, waiter: Waiter, error: BaseException) -> None:
         if self._queue.leave(waiter):

@@ -39,7 +39,7 @@ from goedgepickt_async.budget.config import SECOND, Lane, check_numbers, check_p
 from goedgepickt_async.budget.encoding import HEADER, StateVersionError
 from goedgepickt_async.budget.outage import Outage, number_of_host
 from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Outcome
-from goedgepickt_async.budget.queue import QueuedBudget, running_loop
+from goedgepickt_async.budget.queue import MovedError, QueuedBudget, running_loop
 from goedgepickt_async.budget.redis_client import (
     CONNECTING,
     RedisClient,
@@ -72,10 +72,6 @@ return {1, time[1], time[2]}
 """
 _UNKNOWN = b"?"
 """An unknown state, so that the script returns the present one."""
-
-
-class _AwayError(Exception):
-    """Redis is unreachable: the waiting call continues with the slots of its host."""
 
 
 @attrs.define(eq=False)
@@ -163,7 +159,6 @@ class RedisBudget(QueuedBudget):
         if set(name) & set("{}"):
             raise ConfigurationError("name must have no braces: it is part of Redis's key")
         self._name, self._url = name, url
-        self._retry_every, self._patience = retry_every, patience
         self._first_answer = patience * (CONNECTING + 1)
         self._client = client_or_maker(url, client, patience)
         self._key = f"{{{name}}}:slots"
@@ -171,18 +166,11 @@ class RedisBudget(QueuedBudget):
         self._links: dict[asyncio.AbstractEventLoop, _Link] = {}
         self._inherited: list[object] = []
         place = without_password(url)
-        self.store: RedisStore = RedisStore(config, clock, f"{place or 'a given client'}, key {self._key}")
+        told_place = f"{place or 'a given client'}, key {self._key}"
+        self.store: RedisStore = RedisStore(config, clock, told_place, patience, retry_every)
+        file_name = f"redis-{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
         self._new_outage: Callable[[], Outage] = partial(
-            Outage,
-            config,
-            self.store,
-            clock,
-            host=self._host_number,
-            file_name=f"redis-{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}",
-            directory=directory,
-            fallback=fallback,
-            retry_every=retry_every,
-            patience=patience,
+            Outage, self.store, self._host_number, file_name, directory, fallback
         )
         super().__init__(self.store, config, clock)
 
@@ -281,7 +269,7 @@ class RedisBudget(QueuedBudget):
             if outage is None:
                 try:
                     return await super()._take(lane, max_lifetime, left, place, key)
-                except _AwayError:
+                except MovedError:
                     continue
             self._recover(asyncio.get_running_loop(), outage)
             grant = await outage.take_until_ended(lane, max_lifetime, left, place, key)
@@ -303,7 +291,7 @@ class RedisBudget(QueuedBudget):
             return
         if self._working is not None:
             other, since = self._working
-            stuck = self._clock() - since > nanoseconds(self._patience * (CONNECTING + 2))
+            stuck = self._clock() - since > nanoseconds(self.store.patience * (CONNECTING + 2))
             if not other.is_closed() and not stuck:
                 self._work_again = True
                 return
@@ -356,7 +344,7 @@ class RedisBudget(QueuedBudget):
                 if slots is None:
                     continue
                 apart = 0 if self._outage is not None else slots.apart_until - store.now
-                if apart > store.handover(self._patience):
+                if apart > store.handover:
                     self._begin_outage(link, "", self._clock() + apart)
                     return
                 plan, data, wakes = self._decide(slots) if apart <= 0 else (Plan(), b"", [])
@@ -414,7 +402,7 @@ class RedisBudget(QueuedBudget):
         reply: Any = None
         for last_try in (False, True):
             try:
-                async with asyncio.timeout(self._patience * (1 if link.connected else CONNECTING)):
+                async with asyncio.timeout(self.store.patience * (1 if link.connected else CONNECTING)):
                     reply = await link.client.execute_command(*arguments, NEVER_DECODE=True)
                 break
             except Exception as error:
@@ -436,7 +424,7 @@ class RedisBudget(QueuedBudget):
 
     def _reached(self, link: _Link) -> None:
         ended = link.listener_ended
-        if link.listener is not None and (ended is None or self._clock() - ended < nanoseconds(self._retry_every)):
+        if link.listener is not None and (ended is None or self._clock() - ended < nanoseconds(self.store.retry_every)):
             return
         if not link.closing and hasattr(link.client, "pubsub"):
             link.listener_ended = None
@@ -463,13 +451,11 @@ class RedisBudget(QueuedBudget):
         """Use the slots of this host: Redis is away, or (`until`) other processes report requests of their outage."""
         if link.closing and until is not None:
             return
-        waiting = list(self._queue)
         if self._outage is None:
             outage = self._outage = self._latest_outage = self._new_outage()
             outage.until = until
             outage.begin(self, self._operations, reason)
-        for waiter in waiting:
-            self._reject(waiter, _AwayError())
+        self._move_waiting()
         if not link.closing:
             self._recover(asyncio.get_running_loop(), self._outage)
 
@@ -534,7 +520,7 @@ class RedisBudget(QueuedBudget):
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=self._patience)
+            await asyncio.wait(tasks, timeout=self.store.patience)
         with self._alone:
             if self._working is not None and self._working[0] is loop:
                 self._working = None  # a task that was cancelled before its start cleans up nothing
@@ -550,7 +536,7 @@ class RedisBudget(QueuedBudget):
             self._wake_a_loop()
         if link.owned:
             with contextlib.suppress(Exception):
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(self.store.patience):
                     await close_client(link.client)
 
     async def _listen(self, link: _Link) -> None:

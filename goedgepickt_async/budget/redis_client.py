@@ -47,16 +47,22 @@ class RedisClient(Protocol):
 
 
 class RedisStore(SlotStore):
-    """The state as last seen, and the slots of this process."""
+    """The state as last seen, and the slots of this process.
+
+    Attributes:
+        patience: The seconds to wait for a response of Redis.
+        retry_every: The seconds between two attempts to reach Redis during an outage.
+    """
 
     kind = "redis"
 
-    def __init__(self, config: LimiterConfig, clock: Callable[[], int], place: str) -> None:
-        self.config = config
-        self.place = place
+    def __init__(
+        self, config: LimiterConfig, clock: Callable[[], int], place: str, patience: float, retry_every: float
+    ) -> None:
+        self.config, self.clock, self.place = config, clock, place
+        self.patience, self.retry_every = patience, retry_every
         self.problem = ""
         self.reached = False
-        self._clock = clock
         self._tolerance = max(nanoseconds(config.safety_margin), nanoseconds(config.window) // 60)
         self._start_afresh()
 
@@ -75,11 +81,12 @@ class RedisStore(SlotStore):
         """The earliest possible time of Redis's clock: its last value plus the time since the response."""
         if self._seen is None:
             return 0
-        return max(self._seen[1] + self._clock() - self._seen[2], self.slots.at if self.slots is not None else 0)
+        return max(self._seen[1] + self.clock() - self._seen[2], self.slots.at if self.slots is not None else 0)
 
-    def handover(self, patience: float) -> int:
+    @property
+    def handover(self) -> int:
         """The nanoseconds before the end of an outage in which nothing is sent, for the last report."""
-        return min(4 * self.slack + SECOND // 50, nanoseconds(patience))
+        return min(4 * self.slack + SECOND // 50, nanoseconds(self.patience))
 
     def load(self, data: bytes, told: int, sent: int) -> None:
         """Redis responded with its state and its time to a command that was sent at this time of this process's clock.
@@ -87,7 +94,7 @@ class RedisStore(SlotStore):
         Raises:
             StateVersionError: The key is used by another version of this package.
         """
-        here = self._clock()
+        here = self.clock()
         try:
             slots = Slots.decode(data, self.config, self.sharer) if data else None
         except StateVersionError:
@@ -107,7 +114,7 @@ class RedisStore(SlotStore):
     def note_time(self, told: int, sent: int) -> None:
         """Follow Redis's clock. If it was changed, the time of the state continues from its last value."""
         assert self.slots is not None
-        here, slots = self._clock(), self.slots
+        here, slots = self.clock(), self.slots
         self.slack = here - sent
         time_there = told + slots.clock
         if time_there < slots.at - SECOND:
@@ -128,7 +135,7 @@ class RedisStore(SlotStore):
     def noted(self, slots: Slots, now: int, taken: Iterable[int], settled: Iterable[int]) -> None:
         """Remember the slots of this process."""
         self.is_cold = slots.is_cold()
-        self.memory.note(slots, now, self._clock(), taken, settled)
+        self.memory.note(slots, now, self.clock(), taken, settled)
 
     def peek(self) -> tuple[Slots, int]:
         """The state as last seen."""
