@@ -41,7 +41,7 @@ class Stock:
     @property
     def total(self) -> int:
         """All that lies anywhere."""
-        return sum(place.quantity for place in self.locations)
+        return sum([place.quantity for place in self.locations])
 
     @property
     def free(self) -> int:
@@ -56,6 +56,9 @@ class Stock:
     def at(self, location: int) -> LocationStock | None:
         """Return the stock at a location, or None if the product is not linked to it."""
         return next((place for place in self.locations if place.location == location), None)
+
+
+_TYPES = {4: "parent", 5: "child"}
 
 
 class ProductMaker:
@@ -96,7 +99,7 @@ class ProductMaker:
         """Return `parent` for a bundle's header, `child` for the product after it, else `normal`."""
         if not self._odd:
             return "normal"
-        return {4: "parent", 5: "child"}.get(index % 19, "normal")
+        return _TYPES.get(index % 19, "normal")
 
     def part(self, index: int) -> int | None:
         """Return the product in a bundle (two pieces of it); None for other products."""
@@ -142,14 +145,14 @@ class ProductMaker:
 
     def row(self, index: int) -> Row:
         """Return the product as the API serves it, without its stock."""
-        draw = self._identity.draw("product", index)
+        draw, ean = self._identity.draw("product", index), _ean(index)
         row: Row = {
             "uuid": self._identity.uuid("product", index),
             "productId": str(100_000 + index),
             "sku": self.sku(index),
             "name": self.name(index),
-            "ean": _ean(index) if draw[0] % 4 else None,
-            "barcode": _ean(index) if draw[1] % 3 else None,
+            "ean": ean if draw[0] % 4 else None,
+            "barcode": ean if draw[1] % 3 else None,
             "description": f"Omschrijving van artikel {index}" if draw[2] % 2 else None,
             "internalComment": NOTES[draw[3] % len(NOTES)] if draw[3] % 5 == 0 else None,
             "price": euros(self.cents(index)),
@@ -199,7 +202,7 @@ def euros(cents: int) -> str:
 def _ean(index: int) -> str:
     # 20 to 29 is the range that shops may use inside their own walls: no real article has such a number.
     body = f"20{index:010d}"
-    weighed = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(body))
+    weighed = sum(map(int, body[::2])) + 3 * sum(map(int, body[1::2]))
     return f"{body}{-weighed % 10}"
 
 
@@ -264,9 +267,10 @@ class Inventory:
     def summary(self, product: int) -> Row:
         """Return the `stock` object of a product as the API serves it."""
         stock = self.stock(product)
+        total = stock.total
         return {
-            "freeStock": stock.free,
-            "totalStock": stock.total,
+            "freeStock": total - stock.reserved,
+            "totalStock": total,
             "reservedStock": stock.reserved,
             "unlimitedStock": int(stock.unlimited) if self._oddities and product % 2 else stock.unlimited,
             "minimalStock": stock.minimal,
