@@ -171,7 +171,7 @@ async def test_cancelling_the_consumer_once_or_twice_ends_all_work() -> None:
     assert asyncio.all_tasks() == before
 
 
-@pytest.mark.parametrize("stop", [StopAfter(errors=1), StopAfter(errors=3), StopAfter(ratio=0.5, at_least=4)])
+@each_row("stop", [StopAfter(errors=1), StopAfter(errors=3), StopAfter(ratio=0.5, at_least=4)])
 async def test_a_stopped_stream_still_returns_the_outcomes_of_all_started_items(stop: StopAfter) -> None:
     started: list[int] = []
 

@@ -200,7 +200,7 @@ def test_children_can_call_after_a_fork_while_threads_call(lasting_sandbox: Sand
     asyncio.run(client.close())
 
 
-@pytest.mark.parametrize("borrowed", [True, False])
+@each_row("borrowed", [True, False])
 async def test_no_cookie_of_the_server_is_sent_back(borrowed: bool) -> None:
     """A cookie belongs to one key, and the next request may have another key."""
 

@@ -176,7 +176,7 @@ async def test_a_list_is_complete_when_the_server_has_only_one_page_size() -> No
     assert await read(fetch) == [f"u{key}" for key in rows]
 
 
-@pytest.mark.parametrize("wrong", [{"last_page": 1}, {"total_items": 3}, {"last_page": 900, "total_items": 90_000}])
+@each_row("wrong", [{"last_page": 1}, {"total_items": 3}, {"last_page": 900, "total_items": 90_000}])
 async def test_a_wrong_list_length_in_the_page_info_has_no_effect(wrong: dict[str, int]) -> None:
     fetch, _ = serving(list(range(250)), **wrong)
     assert len(await read(fetch)) == 250
@@ -392,7 +392,7 @@ async def test_rows_with_equal_dates_in_an_unstable_order_are_all_read() -> None
     assert len(set(found)) == 1000
 
 
-@pytest.mark.parametrize("cursor", ["", "ignored"])
+@each_row("cursor", ["", "ignored"])
 async def test_an_empty_or_ignored_cursor_raises_a_paging_error(cursor: str) -> None:
     rows = list(range(12_345))
 
@@ -521,7 +521,7 @@ async def test_rows_of_a_page_that_is_read_again_with_another_size_are_included(
     assert await read(fetch) == [f"u{key}" for key in rows]
 
 
-@pytest.mark.parametrize("reported", [100, 15])
+@each_row("reported", [100, 15])
 async def test_a_wrong_page_size_in_the_page_info_loses_no_row(reported: int) -> None:
     rows = list(range(500))
     asks = 0

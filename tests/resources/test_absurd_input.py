@@ -227,7 +227,7 @@ def test_a_text_of_another_class_is_an_open_value() -> None:
     assert (type(status), type(status.value)) == (OrderStatus, str)
 
 
-@pytest.mark.parametrize("blank", ["", " "])
+@each_row("blank", ["", " "])
 async def test_a_blank_uuid_is_refused_and_does_not_mean_any(blank: str) -> None:
     async with GoedGepickt("k", webshop_uuid=blank) as gg:
         calls: list[Callable[[], Awaitable[object]]] = [

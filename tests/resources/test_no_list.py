@@ -195,7 +195,7 @@ async def test_empty_pages_that_contradict_the_others_never_make_a_list_short(
             assert found == rows
 
 
-@pytest.mark.parametrize("total", [1, 3, 250])
+@each_row("total", [1, 3, 250])
 async def test_a_first_page_that_is_empty_although_it_says_that_there_are_rows_raises(total: int) -> None:
     async with answering(lambda _: {"items": [], "pageInfo": {"totalItems": total}}) as (gg, server):
         with pytest.raises(GoedGepicktError, match=f"reports {total} rows, but returns none"):
@@ -272,7 +272,7 @@ async def test_rows_without_the_field_that_tells_them_apart_prove_nothing(name: 
         assert written(server) == []
 
 
-@pytest.mark.parametrize("other", [{"webhookEvent": "product.stockChanged"}, {"targetUrl": "https://y.test"}], ids=str)
+@each_row("other", [{"webhookEvent": "product.stockChanged"}, {"targetUrl": "https://y.test"}], ids=str)
 async def test_a_subscription_that_cannot_be_the_wanted_one_hinders_no_new_one(other: dict[str, str]) -> None:
     hooks = [{"webhookUuid": "h", "webshopUuid": None, **other}]
     new = {

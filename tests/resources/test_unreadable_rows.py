@@ -16,6 +16,7 @@ from goedgepickt_async.hooks import PageRead
 from goedgepickt_async.paging import UnreadableRow
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.raw_server import Exchange, raw_server
+from tests.support.tables import each_row
 
 pytestmark = pytest.mark.virtual_time
 
@@ -117,7 +118,7 @@ async def test_hooks_count_unreadable_rows() -> None:
     assert [(page.rows, page.new, page.unreadable) for page in seen] == [(5, 3, 2)]
 
 
-@pytest.mark.parametrize("choice", ["ignore", None, 5, ""])
+@each_row("choice", ["ignore", None, 5, ""])
 async def test_another_value_of_on_unreadable_is_refused(choice: Any) -> None:
     async with listing(1, set()) as gg:
         with pytest.raises(ConfigurationError, match="on_unreadable must be"):

@@ -14,6 +14,7 @@ from goedgepickt_async import DecodeError, Evidence, GoedGepickt, GoedGepicktErr
 from goedgepickt_async.endpoints import ENDPOINTS
 from tests.resources.test_no_list import ORDER, PRODUCT, answering, written
 from tests.support.raw_server import Exchange
+from tests.support.tables import each_row
 
 pytestmark = pytest.mark.virtual_time
 
@@ -79,7 +80,7 @@ async def test_a_write_whose_answer_objects_to_nothing_was_carried_out(
         assert len(server.arrivals) == 1
 
 
-@pytest.mark.parametrize("data", [[], {}, None], ids=str)
+@each_row("data", [[], {}, None], ids=str)
 async def test_an_empty_answer_to_a_write_that_makes_nothing_will_do(data: Any) -> None:
     async with answering(lambda _: data) as (gg, _):
         for name in ("products.update", "stock.mutate", "stock.set", "stock.link"):
@@ -95,7 +96,7 @@ async def test_a_product_that_is_another_one_is_not_the_one_that_was_written() -
             await WRITES["products.update"](gg)
 
 
-@pytest.mark.parametrize("spelled", ["w", "W"])
+@each_row("spelled", ["w", "W"])
 async def test_an_order_of_another_webshop_with_the_same_id_is_not_the_one_that_was_written(spelled: str) -> None:
     shops = [{"uuid": "w", "name": "One"}, {"uuid": "x", "name": "Other"}]
     order = {"uuid": "o-9", "orderId": ORDER.order_id, "webshopName": "Other"}

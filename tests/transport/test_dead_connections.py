@@ -29,6 +29,7 @@ from goedgepickt_async import (
     RetryPolicy,
 )
 from goedgepickt_async._transport import session as transport_session
+from tests.support.tables import each_row
 
 Make = Callable[..., GoedGepickt]
 WRITES = ("POST", "PUT", "PATCH")
@@ -250,7 +251,7 @@ def server_context() -> ssl.SSLContext:
     return tls
 
 
-@pytest.mark.parametrize("idempotent", [True, False])
+@each_row("idempotent", [True, False])
 async def test_a_certificate_that_is_not_trusted_is_a_connect_failure(make_client: Make, idempotent: bool) -> None:
     server = ThreadedServer(tls=server_context())
     client = make_client(f"https://127.0.0.1:{server.port}/api", retry=RetryPolicy(max_attempts=1))
@@ -295,7 +296,7 @@ async def test_a_tls_connection_to_a_port_without_tls_is_a_connect_failure(make_
     assert caught.value.evidence is Evidence.NOT_SENT
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@each_row("method", ["GET", "POST"])
 async def test_plain_http_to_a_port_that_speaks_tls_is_our_error(make_client: Make, method: str) -> None:
     server = ThreadedServer(tls=server_context())
     client = make_client(f"http://127.0.0.1:{server.port}/api", retry=RetryPolicy(max_attempts=1))

@@ -67,7 +67,7 @@ async def test_a_dropped_kept_alive_connection_costs_a_second_slot_when_aiohttp_
     assert budget.snapshot().used == 3
 
 
-@pytest.mark.parametrize(("method", "path", "idempotent"), WRITES)
+@each_row(("method", "path", "idempotent"), WRITES)
 async def test_a_write_on_a_dropped_kept_alive_connection_is_not_sent_again(
     make_client: Make, method: str, path: str, idempotent: bool
 ) -> None:
@@ -254,7 +254,7 @@ async def test_an_answer_that_is_too_large_is_refused_before_it_fills_the_memory
         assert (await roomy.request("GET", "/orders")).json == []
 
 
-@pytest.mark.parametrize("location", ["http://elsewhere.example.test/login", "/login", ""])
+@each_row("location", ["http://elsewhere.example.test/login", "/login", ""])
 async def test_a_redirect_is_not_followed_and_the_key_is_not_sent_along(make_client: Make, location: str) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(b"", "302 Found", f"Location: {location}")
@@ -303,9 +303,7 @@ async def test_a_list_of_another_shape_is_a_decode_error(make_client: Make, body
     assert error.attempts >= 1
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"error": "mislukt"}', b'{"errorMessage": "mislukt"}', b'{"errors": {"x": ["mislukt"]}}']
-)
+@each_row("body", [b'{"error": "mislukt"}', b'{"errorMessage": "mislukt"}', b'{"errors": {"x": ["mislukt"]}}'])
 async def test_an_error_behind_a_success_status_is_an_error(make_client: Make, body: bytes) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(body)
@@ -347,7 +345,7 @@ async def test_a_throttled_call_is_sent_again_with_any_headers(
     assert client.budget.snapshot().throttled == (0 if status.startswith("200") else 1)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "body"),
     [
         ("200 OK", b'{"message": "Too Many Attempts."}'),
@@ -369,7 +367,7 @@ async def test_a_write_is_not_sent_again_when_a_text_only_mentions_attempts(
     assert client.budget.snapshot().throttled == 0
 
 
-@pytest.mark.parametrize("ending", ["refused", "empty budget", "429", "404"])
+@each_row("ending", ["refused", "empty budget", "429", "404"])
 async def test_an_error_has_the_evidence_of_the_attempt_that_may_have_done_most(make_client: Make, ending: str) -> None:
     async def play(exchange: Exchange) -> None:
         if exchange.number == 1:
@@ -618,7 +616,7 @@ async def test_a_call_that_is_ended_after_any_step_of_the_loop_leaks_nothing(
     assert_paired(seen)
 
 
-@pytest.mark.parametrize("status", ["401 Unauthorized", "422 Unprocessable", "500 Server Error"])
+@each_row("status", ["401 Unauthorized", "422 Unprocessable", "500 Server Error"])
 async def test_a_body_that_repeats_the_key_is_shown_nowhere(make_client: Make, status: str) -> None:
     async def play(exchange: Exchange) -> None:
         text = f'{{"message": "bad key {KEY}, ask jan@example.test", "errors": {{"{KEY}": ["{KEY}"]}}}}'
@@ -729,7 +727,7 @@ async def test_the_evidence_of_a_status_decides_whether_the_request_is_sent_agai
     assert len(server.arrivals) == sent
 
 
-@pytest.mark.parametrize("status", ["408 Request Timeout", "421 Misdirected Request"])
+@each_row("status", ["408 Request Timeout", "421 Misdirected Request"])
 async def test_after_a_status_about_the_connection_the_next_request_takes_another_one(
     make_client: Make, status: str
 ) -> None:

@@ -123,7 +123,7 @@ async def test_a_request_is_lost_after_sending_and_never_sent_without_a_connecti
     assert unreachable.outcomes == [NeverSent()]
 
 
-@pytest.mark.parametrize("sent", [True, False])
+@each_row("sent", [True, False])
 async def test_a_call_that_is_cancelled_settles_its_slot(make_client: Make, sent: bool) -> None:
     arrived = asyncio.Event()
 
@@ -169,7 +169,7 @@ async def test_the_budget_gets_the_timeout_of_an_attempt(make_client: Make) -> N
     assert budget.asked == [Asked(Lane.INTERACTIVE, 3.5, None, None)]
 
 
-@pytest.mark.parametrize("lane", Lane)
+@each_row("lane", Lane)
 async def test_the_budget_gets_the_lane_and_the_longest_wait_of_the_settings(make_client: Make, lane: Lane) -> None:
     budget = await settled_with(make_client, answering("200 OK"), lane=lane.name, max_wait=2.5)
     (asked,) = budget.asked
@@ -177,7 +177,7 @@ async def test_the_budget_gets_the_lane_and_the_longest_wait_of_the_settings(mak
     assert 2 < (asked.max_wait or 0) <= 2.5
 
 
-@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+@each_row("status", ["429 Too Many Requests", "503 Service Unavailable"])
 async def test_a_call_that_is_sent_again_keeps_its_place(make_client: Make, status: str) -> None:
     async def play(exchange: Exchange) -> None:
         if exchange.number < 3:

@@ -17,6 +17,7 @@ from goedgepickt_async.webhooks import (
     WebhookReceiver,
 )
 from goedgepickt_async.webhooks.handlers import HandlerExecutor, HandlerTimeoutError
+from tests.support.tables import each_row
 from tests.support.waiting import SAFETY
 from tests.webhooks.support import SECRET, deliver, order, stock, until
 
@@ -29,7 +30,7 @@ def _cancelled_in_a_thread(_: Any) -> None:
     raise asyncio.CancelledError
 
 
-@pytest.mark.parametrize("handler", [_cancelled_from_within, _cancelled_in_a_thread])
+@each_row("handler", [_cancelled_from_within, _cancelled_in_a_thread])
 async def test_a_handler_that_awaits_what_was_cancelled_has_failed(handler: Any) -> None:
     receiver = WebhookReceiver(SECRET, retry=HandlerRetry(attempts=3, base=0.001))
     failed: list[FailedDelivery] = []

@@ -54,7 +54,7 @@ def test_no_frame_of_an_exception_shows_a_secret(name: str) -> None:
         pytest.fail("it was not refused")
 
 
-@pytest.mark.parametrize("source", [HIDDEN, [HIDDEN], {"product.stockChanged": HIDDEN}, lambda: [HIDDEN]])
+@each_row("source", [HIDDEN, [HIDDEN], {"product.stockChanged": HIDDEN}, lambda: [HIDDEN]])
 async def test_no_frame_of_a_failing_inbox_shows_a_secret(source: Any) -> None:
     class Failing(MemoryInbox):
         async def put(self, entries: Any) -> int:

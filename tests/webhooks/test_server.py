@@ -68,7 +68,7 @@ def is_closed(reader: asyncio.StreamReader) -> bool:
     return reader.at_eof() or reader.exception() is not None
 
 
-@pytest.mark.parametrize("secret", [SECRET, "another"])
+@each_row("secret", [SECRET, "another"])
 async def test_a_caller_that_closes_its_half_after_the_request_is_answered(secret: str) -> None:
     accepted = Accepted()
     async with accepted.serving() as port, asyncio.timeout(30):
@@ -147,7 +147,7 @@ async def test_a_body_that_takes_too_long_is_a_408() -> None:
         assert await send(port, request(b"{", "0" * 64, length=1000)) == 408
 
 
-@pytest.mark.parametrize("tls", [False, True])
+@each_row("tls", [False, True])
 async def test_a_first_request_is_accepted_however_it_is_cut_and_written(tls: bool) -> None:
     accepted = Accepted()
     context = None
@@ -333,7 +333,7 @@ async def test_ten_thousand_connections_leave_nothing_behind() -> None:
 # -- what is compressed, and what is malformed --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("encoding", "window"), [("gzip", 31), ("deflate", 15)])
+@each_row(("encoding", "window"), [("gzip", 31), ("deflate", 15)])
 async def test_a_compressed_body_is_verified_as_it_arrived_and_then_decompressed(encoding: str, window: int) -> None:
     compressor = zlib.compressobj(9, zlib.DEFLATED, window)
     compressed = compressor.compress(BODY) + compressor.flush()
