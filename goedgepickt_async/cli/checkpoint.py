@@ -220,7 +220,8 @@ def load_checkpoint(
     path: Path, *, noun: str = "resume file of an export", option: str = "--resume"
 ) -> Checkpoint | None:
     """Read the file; None if it does not exist. A message names its kind, and the option for another file."""
-    wrong = UsageError(f"{path} is no {noun}; pass another file with {option}, or remove it")
+    or_delete = ", or delete the file" if path.is_file() else ""  # not /dev/null
+    wrong = UsageError(f"{path} is no {noun}; pass another file with {option}{or_delete}")
     try:
         values = json.loads(path.read_bytes())
         version = values.pop("version")

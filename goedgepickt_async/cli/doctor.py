@@ -436,8 +436,11 @@ def _resumed(client: Any, resume: Path | None) -> Probe:
     try:
         state = json.loads(resume.read_text(encoding="utf-8")) if resume is not None and resume.exists() else None
         return Probe(client, state)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        raise CommandError(f"{resume} is not the state of a probe: delete it to start again") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        or_delete = ", or delete the file" if resume is not None and resume.is_file() else ""  # not /dev/null
+        raise CommandError(
+            f"{resume} is not the state of a probe; pass another file with --resume{or_delete}"
+        ) from None
 
 
 @contextmanager

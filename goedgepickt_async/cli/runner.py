@@ -283,7 +283,10 @@ _OTHER_OPTIONS = (
     | dict.fromkeys(("--data", "--body", "-d"), "A body is given with --json JSON, --json @FILE or --json -")
     | dict.fromkeys(("--shop", "--store"), "The webshop is named with --webshop")
     | dict.fromkeys(("--from", "--after"), "A first day is given with --created-after 2026-11-28")
-    | {"--to": "There is no last day: the API filters by the first day only"}
+    | {
+        "--to": "There is no last day: the API filters by the first day only",
+        "--resume": "`goedgepickt apply` continues a run when it gets the same file again",
+    }
 )
 """Options of other tools, and what to write instead."""
 

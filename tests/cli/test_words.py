@@ -195,6 +195,9 @@ def test_help_and_version_work_as_commands(inside: Inside, words: tuple[str, ...
         (("sandbox", "--today", "0001-01-01"), "today must be a day of the years 1971 to 9998"),
         (("request", "GET", "/orders?page=2", "--sandbox"), "--query NAME=VALUE"),
         (("runs", "20260101"), "`goedgepickt runs`"),
+        (("runs", "--resume", os.devnull), "gets the same file again"),
+        (("apply", "plan.json", "--resume", "x"), "gets the same file again"),
+        (("export", "orders", "--sandbox", "--resume", os.devnull), "pass another file with --resume\n"),
         (("export", "orders", "--sandbox", "-o", "a.csv", "--resume", "./a.csv"), "--output and --resume are the same"),
         (("export", "orders", "--sandbox", "-o", "a.csv", "--since-last", "--checkpoint", "a.csv"), "the same file"),
         (
