@@ -132,6 +132,8 @@ _ADVICE: tuple[tuple[type[errors.GoedGepicktError], str], ...] = (
     (errors.OutcomeUnknownError, "Check whether it was carried out before you send it again"),
     (errors.DecodeError, "Check the address of the API with `goedgepickt doctor`"),
     (errors.RateLimitedError, "Another program on this IP address uses the API; try again later"),
+    (errors.ServerError, "The server failed; try again later"),
+    (errors.ConnectionLostError, "Try again; if it fails again, check the address (--base-url)"),
 )
 
 

@@ -193,7 +193,9 @@ class Keys:
         if token is None:
             return False
         key = self.account if base == "account" else self.fulfilment
-        return hmac.compare_digest(token.encode(), key.encode()) or (self.any and is_well_formed(token))
+        return hmac.compare_digest(token.encode(errors="surrogateescape"), key.encode()) or (
+            self.any and is_well_formed(token)
+        )
 
 
 def is_well_formed(key: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.sandbox.faults import seeded_latency
@@ -63,6 +64,15 @@ async def test_without_a_good_key_the_answer_is_401_uncounted_and_without_rate_h
         assert reply.raw == b'{"errorMessage":"Unauthenticated."}'
         assert "X-RateLimit-Limit" not in reply.headers
     assert (await api.get("/orders")).status == 200
+
+
+async def test_a_key_that_is_no_utf_8_gets_401(serve: Serve) -> None:
+    url = URL((await serve()).sandbox.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    head = f"GET {url.path}/orders HTTP/1.1\r\nHost: {url.authority}\r\nAccept: application/json\r\n"
+    writer.write(head.encode() + b"Authorization: Bearer caf\xe9\r\nConnection: close\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+    writer.close()
 
 
 async def test_unknown_routes_are_404_uncounted_and_without_rate_headers(serve: Serve) -> None:
