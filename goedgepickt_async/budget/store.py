@@ -178,7 +178,8 @@ class SharerMemory:
         if self._seen is not None:
             seen = {slot: free_at - self._shift + shift for slot, free_at in self._seen.items()}
             slots.absorb({slot: free_at for slot, free_at in seen.items() if free_at > now})
-        slots.drop([slot for slot in rows if slot >> 32 == self.sharer and slot not in self.own])
+        if self._sequence >= 0:  # else it is a part, and a process of the same host may keep more of these slots
+            slots.drop([slot for slot in rows if slot >> 32 == self.sharer and slot not in self.own])
         slots.absorb({slot: free_at + shift for slot, free_at in self.own.items()})
         for slot, free_at in self.own.items():
             if rows[slot] > free_at + shift:  # it was settled, and an older state does not contain that

@@ -336,6 +336,14 @@ def test_slots_in_flight_are_kept_by_their_process_and_its_others_are_known_as_i
     assert last.own == {mine(1): at(20), mine(2): at(21), mine(3): at(22)}
 
 
+def test_a_slot_of_this_process_that_only_another_process_of_the_host_keeps_stays_used() -> None:
+    """The processes of a host see slightly different states, so they keep different slots."""
+    own = part(known({mine(1): 9, mine(2): 9, mine(3): 9}), 1, [1, 2, 3])
+    file = state({mine(1): 9, theirs(1): 9}, now=HERE)
+    assert own.restore(file, HERE, HERE)
+    assert rows_of(file, HERE) == {mine(1): 9, theirs(1): 9, mine(3): 9}
+
+
 @each_row(("numbers", "kept"), [((3, 6, 9), {3}), ((3, 6, 9, 12), {3, 6}), ((12, 9, 4, 3), {3, 4})])
 def test_a_host_whose_rank_few_slots_have_keeps_its_share_of_all(numbers: tuple[int, ...], kept: set[int]) -> None:
     own = part(known({}, {theirs(number): 10 for number in numbers}), 2, [1, 2, 3])
