@@ -234,7 +234,8 @@ class HostStore(SlotStore):
         fallback: The part of the limit for this process while the file cannot be used and the number of sharing
             processes is unknown.
         clock: The time in nanoseconds, the same in all processes.
-        each: The part of the limit that each sharing process adds; None if all processes share the numbers of `config`.
+        each: The part of the limit for this host. While the server's counter shows no other requests, each process adds
+            it. None if the processes share the numbers of `config`.
         memory: What this process knows of an earlier state.
     """
 
@@ -281,6 +282,8 @@ class HostStore(SlotStore):
             data = self.file.read(if_changed=slots is not None)
             if slots is None or data is not None:
                 slots = self._restored(data or b"")
+            if self._each is not None:
+                self._add_parts(slots, self._each)
         except RemovedFileError:
             return self.begin()
         except UnusableFileError as error:
@@ -406,12 +409,15 @@ class HostStore(SlotStore):
         now = self._clock()
         slots = self._slots_in(data, now)
         self._dirty = self.memory.restore(slots, now, now)
-        if self._each is not None:
-            here = len(slots.sharers | {self.sharer: None})
-            share = max(1, min(self.config.limit, round(self.config.limit * self._each * here)))
-            slots.config = attrs.evolve(self.config, share=share)
         self._slots = slots
         return slots
+
+    def _add_parts(self, slots: Slots, each: float) -> None:
+        """Set the share of this host while the number of hosts is not known."""
+        here = len(slots.sharers | {self.sharer: None}) if slots.may_be_alone(self._clock()) else 1
+        share = max(1, min(self.config.limit, round(self.config.limit * each * here)))
+        if share != slots.config.share:
+            slots.config = attrs.evolve(self.config, share=share)
 
     def _slots_in(self, data: bytes, now: int) -> Slots:
         if not data:

@@ -33,7 +33,7 @@ class Outage(QueuedBudget):
         host: The number of this host.
         file_name: The name of the file that the processes of this host share.
         directory: Its directory; None for the default.
-        fallback: The part of the limit that each process adds if the number of sharing hosts is unknown.
+        fallback: The part of the limit if the number of sharing hosts is unknown; `each` of `HostStore`.
 
     Attributes:
         until: The time when it ends for all sharing processes. Until then they report the requests that they sent

@@ -110,8 +110,8 @@ class RedisBudget(QueuedBudget):
         headroom: See `LocalBudget`.
         interactive_interval: See `LocalBudget`.
         use_server_counter: See `LocalBudget`.
-        fallback: The part of the limit that each process adds to its host's part during an outage of Redis. It applies
-            if the number of sharing hosts is unknown. Otherwise each host uses an equal part.
+        fallback: The part of the limit of this host during an outage of Redis, and of each process while the server's
+            counter shows no other requests. It applies if the number of hosts is unknown; else their parts are equal.
         retry_every: Seconds between two attempts to reach Redis during an outage.
         patience: Seconds to wait for a response before Redis counts as unreachable.
         directory: The directory of the file that the processes of this host share during an outage; see `HostBudget`.

@@ -190,6 +190,10 @@ class Slots:
         """Whether the server's counter recently showed requests of other programs."""
         return now < self._announced_until
 
+    def may_be_alone(self, now: int) -> bool:
+        """Whether the server's counter recently showed only requests of this state, or is not known."""
+        return now < self._alone_until or self._counter.told_at == -FAR
+
     def next_change(self, now: int) -> int:
         """The earliest time after `now` when a request may be sent; FAR if that needs a response."""
         if self._paused_until > now:
@@ -302,6 +306,8 @@ class Slots:
             # After a larger fall, foreign traffic may have followed the start of a fixed window.
             is_small_fall = fell and before <= count + self.config.limit // 3
             self._look_for_foreign_traffic(sent, now, count, first=first or is_small_fall)
+            if self.config.others >= self.config.limit and count > self._perhaps_counted() + self._careful:
+                self._alone_until = -FAR  # other hosts send requests
 
     def lost(self, slot: int, now: int) -> None:
         """Record a request without a response of the application: it may be counted until `late_arrival` from now."""

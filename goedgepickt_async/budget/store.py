@@ -246,5 +246,7 @@ class SharerMemory:
 
     def seen(self, here: int) -> dict[int, int]:
         """Return the slots of all processes as last seen, and the times when they become free."""
-        last = {slot: free_at - self._shift for slot, free_at in (self._seen or {}).items()}
+        last = {
+            slot: free_at - self._shift for slot, free_at in (self._seen or {}).items() if slot >> 32 != self.sharer
+        }
         return {slot: free_at for slot, free_at in (last | self.own).items() if free_at > here}

@@ -62,9 +62,10 @@ async def take(budget: Budget, *, max_wait: float | None = 0) -> Grant:
     return await asyncio.wait_for(budget.take(Lane.INTERACTIVE, max_lifetime=5, max_wait=max_wait), SAFETY)
 
 
-async def use(budget: Budget, number: int) -> None:
-    for _ in range(number):
-        budget.settle(await take(budget), Answered())
+async def use(budget: Budget, number: int, counted: int | None = None) -> None:
+    """Send requests. `counted` is the server's counter before them."""
+    for sent in range(1, number + 1):
+        budget.settle(await take(budget), Answered(None if counted is None else counted + sent))
 
 
 async def is_exhausted(budget: Budget) -> bool:
@@ -98,6 +99,19 @@ async def test_when_redis_was_never_reached_each_process_uses_a_part_and_warns_o
         assert (one.snapshot().limit, one.snapshot().share) == (20, 10)
     assert len(caplog.records) == 2
     assert all(record.levelno == logging.WARNING for record in caplog.records)
+
+
+async def test_with_requests_of_other_hosts_the_processes_of_one_host_use_one_part(
+    make: Make, server: RedisServer
+) -> None:
+    server.kill()
+    one, two = (make(20, fallback=0.25, name="never", use_server_counter=True) for _ in range(2))
+    await use(one, 1, counted=0)
+    await use(one, 1, counted=8)
+    await use(two, 3, counted=9)
+    assert await is_exhausted(one)
+    assert await is_exhausted(two)
+    assert (two.snapshot().share, two.snapshot().foreign_traffic) == (5, False)
 
 
 async def test_the_processes_of_one_host_share_the_whole_limit_while_redis_is_away(
