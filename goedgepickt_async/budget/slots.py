@@ -140,11 +140,8 @@ class Slots:
         self.most_ours: int = 0
         self._sent: dict[int, int] = {}  # slot -> when it was taken, until it is settled
         self._counter = ServerCounter(self._cooldown)
-        self._paused_until = -FAR
-        self._shared_until = -FAR
-        self._announced_until = -FAR
-        self._fixed_until = -FAR
-        self._alone_until = -FAR
+        self._paused_until = self._shared_until = self._announced_until = -FAR
+        self._fixed_until = self._alone_until = -FAR
         self._margin = 0
         # Slots that became free since this time, and in the cooldown before it.
         self._gone = self._gone_before = 0
@@ -153,13 +150,12 @@ class Slots:
         # Cold: nothing is known about the server's window, so a single request is sent. Earlier requests do not matter.
         self._cold = int(config.use_server_counter)
         self._cold_since = -FAR
-        self._probe = _NONE
+        self._probe, self._probe_until = _NONE, -FAR  # a probe without a response is waited for until then
         self._silent = 0  # responses without a counter while cold
         self._window, self._lateness = nanoseconds(config.window), config.part(20)
         self._probe_wait = config.part(self.PROBES)
         self._listen, self._heard = config.part(self.LISTEN), config.part(self.HEARD)
         self._careful, self._unsure = config.margins
-        self._probe_until = -FAR  # the time until a probe without a response is waited for
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -207,8 +203,8 @@ class Slots:
         if self._counter.highest is not None:
             if now < self._counter.rolling_until:
                 instants.append(self._counter.told_at + self._heard)
-            instants.append(self._refresh_at(now))
-            instants.append(self._next_after(now, self._cooldown))  # a lost request can no longer arrive
+            # The second one: a lost request can no longer arrive.
+            instants += self._refresh_at(now), self._next_after(now, self._cooldown)
         return min(instant for instant in instants if instant > now)
 
     def nth_change(self, now: int, ahead: int, each: int = 0) -> int:
@@ -567,9 +563,8 @@ class Slots:
         """
         counter, left = self._counter, self.config.limit - (self._counter.highest or 0)
         known = len(self.rows) + self.config.others + self._unsure
-        if not self._saw_no_start() or now < max(self._shared_until, counter.rolling_until):
-            return FAR
-        if not 0 < left < self.config.limit - known:
+        is_unknown = 0 < left < self.config.limit - known and self._saw_no_start()
+        if not is_unknown or now < max(self._shared_until, counter.rolling_until):
             return FAR
         return counter.told_at + max(self._heard, (counter.ends - counter.told_at) // (left + 1))
 
