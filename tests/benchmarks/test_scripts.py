@@ -39,7 +39,7 @@ def tables_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         if command[1:3] == ["-m", "openapi_python_client"]:
             with monkeypatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
                 patch.setattr(os, "environ", options["env"])
-                importlib.import_module("openapi_python_client.cli").app(command[3:], standalone_mode=False)
+                assert not importlib.import_module("openapi_python_client.cli").app(command[3:], standalone_mode=False)
             return None
         if Path(command[1]).parent != BENCHMARKS:
             return start(command, **options)
