@@ -5,7 +5,6 @@ import gc
 import importlib.util
 import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +37,7 @@ def tables_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     def run(command: list[str], **options: Any) -> Any:
         if command[1:3] == ["-m", "openapi_python_client"]:
             with monkeypatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
-                patch.setattr(os, "environ", options["env"])
+                patch.setenv("PATH", options["env"]["PATH"])
                 assert not importlib.import_module("openapi_python_client.cli").app(command[3:], standalone_mode=False)
             return None
         if Path(command[1]).parent != BENCHMARKS:
