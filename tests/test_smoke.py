@@ -24,22 +24,33 @@ import sys
 from goedgepickt_async import GoedGepickt, HostBudget
 
 
-async def main():
-    url, key, directory = sys.argv[1:]
+async def main(url, key, directory):
     async with GoedGepickt(key, base_url=url, budget=HostBudget(20, 1.0, name="smoke", directory=directory)) as gg:
         await asyncio.gather(*(gg.request("GET", "/webshops") for _ in range(20)))
+"""
+OTHER = f"""{HALF}
 
-
-asyncio.run(main())
+print("ready", flush=True)
+sys.stdin.readline()
+asyncio.run(main(*sys.argv[1:]))
 """
 
 
 @pytest.mark.slow
 def test_two_processes_keep_one_limit(tmp_path: Path) -> None:
     with serving(Sandbox(limit=20, period=1.0, orders=1, products=1)) as sandbox:
-        command = [sys.executable, "-c", HALF, sandbox.url, sandbox.api_key, str(tmp_path / "budget")]
-        running = [subprocess.Popen(command) for _ in range(2)]
-        assert [process.wait() for process in running] == [0, 0]
+        arguments = (sandbox.url, sandbox.api_key, str(tmp_path / "budget"))
+        here: dict[str, Any] = {}
+        exec(HALF, here)
+        command = [sys.executable, "-c", OTHER, *arguments]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            assert other.stdin is not None
+            assert other.stdout.readline().split() == [b"ready"]
+            other.stdin.write(b"\n")
+            other.stdin.flush()
+            asyncio.run(here["main"](*arguments))
+        assert other.returncode == 0
         assert (sandbox.throttled, len(sandbox.requests)) == (0, 40)
 
 

@@ -221,13 +221,11 @@ def test_both_paths_agree_on_every_wrong_value_in_every_place(cls: type[Any], go
     for number, (_, name) in enumerate(places(good)):
         if cls is OwnOrder and name != "ownField":  # all other places are in an order
             continue
-        for junk in JUNK:
-            data = copy.deepcopy(good)
-            container, key = places(data)[number]
-            container[key] = copy.deepcopy(junk)
-            assert_all_agree(data, cls)
         data = copy.deepcopy(good)
         container, key = places(data)[number]
+        for junk in JUNK:  # no reader changes its data: `assert_all_agree` looks
+            container[key] = junk
+            assert_all_agree(data, cls)
         del container[key]
         assert_all_agree(data, cls)
 
