@@ -17,7 +17,7 @@ import attrs
 from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async._transport.request import CallContext
 from goedgepickt_async.bulk.journal import Entry, Journal, State
-from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, in_thread
+from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, compute, in_thread
 from goedgepickt_async.bulk.runs import Target, TargetLock, refuse_unfinished, unfinished_runs
 from goedgepickt_async.bulk.strategy import PlanStrategy
 from goedgepickt_async.bulk.values import Action, Applied, AppliedVia, Decision, PlannedWrite, Unchanged
@@ -54,7 +54,7 @@ class PlanRunner:
     Attributes:
         sender: The sender of the client.
         strategy: The strategy of the plan.
-        fingerprint: The id of the plan.
+        fingerprint: Returns the id of the plan.
         writes: The writes of the plan.
         read_at: The time when the present state was read, in Unix seconds.
         journal_path: The journal file, or None.
@@ -68,7 +68,7 @@ class PlanRunner:
 
     sender: Sender
     strategy: PlanStrategy[Any]
-    fingerprint: str
+    fingerprint: Callable[[], str]
     writes: Sequence[PlannedWrite]
     read_at: float
     journal_path: str | PathLike[str] | None
@@ -127,7 +127,7 @@ class PlanRunner:
                 self.sender.settings,
                 self.strategy.webshop,
                 kind=self.strategy.name,
-                fingerprint=self.fingerprint,
+                fingerprint=await compute(self.fingerprint, self.writes),
                 run=self.run,
                 since=min(self.read_at, time.time() - _LIST_LAG),
                 on_commit=None if self.dry_run else self._lock.touch,

@@ -30,6 +30,7 @@ __all__ = [
     "StopAfter",
     "aiter_any",
     "cancel_and_wait",
+    "compute",
     "eta",
     "in_thread",
     "wait_for_end",
@@ -245,6 +246,17 @@ async def in_thread(function: Callable[[], R], executor: Executor | None = None)
     ended.add_done_callback(asyncio.Future.exception)  # a cancelled caller does not ask for it
     await wait_for_end([ended])
     return ended.result()
+
+
+_MANY: Final = 200
+
+
+async def compute(function: Callable[[], R], rows: Sized) -> R:
+    """Call a function that takes some microseconds for each row. With many rows, it runs in a thread.
+
+    So it does not block the event loop.
+    """
+    return await in_thread(function) if len(rows) > _MANY else function()
 
 
 _MOST_ITEMS: Final = 10**12

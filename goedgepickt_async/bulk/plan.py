@@ -311,7 +311,9 @@ def runner_of(plan: Plan, **options: Any) -> PlanRunner:
     """Return what applies a plan; the options are attributes of the `PlanRunner`."""
     sender, strategy = plan.bound_to
     options = {"read_at": plan.read_at.timestamp(), **options}
-    return PlanRunner(sender=sender, strategy=strategy, fingerprint=plan.fingerprint, writes=plan.writes, **options)
+    return PlanRunner(
+        sender=sender, strategy=strategy, fingerprint=lambda: plan.fingerprint, writes=plan.writes, **options
+    )
 
 
 # -- saving and loading ---------------------------------------------------------------------------------------------

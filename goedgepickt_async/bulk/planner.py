@@ -21,7 +21,7 @@ from goedgepickt_async._transport.request import CallContext
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.budget.waiting import bulk_rate
 from goedgepickt_async.bulk.apply import PlanRunner
-from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, aiter_any, in_thread
+from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, aiter_any, compute, in_thread
 from goedgepickt_async.bulk.orders import OrderStrategy
 from goedgepickt_async.bulk.plan import Plan, runner_of
 from goedgepickt_async.bulk.products import ProductStrategy, StockStrategy
@@ -57,8 +57,8 @@ __all__ = ["Bulk", "Run", "bound", "make_plan"]
 _STRATEGIES: Final[Mapping[str, Any]] = {
     strategy.name: strategy for strategy in (ProductStrategy, StockStrategy, OrderStrategy)
 }
-_AT_ONCE: Final = 200
-"""The number of rows between two pauses for other tasks of the event loop: some milliseconds."""
+_AT_ONCE: Final = 20
+"""The number of rows between two pauses for other tasks of the event loop: a few milliseconds."""
 
 
 async def make_plan(
@@ -88,7 +88,8 @@ async def make_plan(
     for number, desired in enumerate(desired_rows, start=1):
         decisions.append(kind.diff(desired, present.get(desired.key)))
         await _give_way(number)
-    decisions = list(kind.settle(decisions))
+    decisions = list(await compute(partial(kind.settle, decisions), decisions))
+    content = await compute(partial(content_of, kind, desired_rows, conflicts), decisions)
     budget = sender.pipeline.budget.snapshot()
     plan = Plan(
         kind=kind.name,
@@ -100,7 +101,7 @@ async def make_plan(
         skipped=tuple(_only(Skipped, decisions)),
         conflicts=tuple(sorted(_only(Conflict, decisions), key=lambda conflict: conflict.indexes)),
         read_at=read_at,
-        content=content_of(kind, desired_rows, conflicts),
+        content=content,
         requests_read=context.requests,
         rate=bulk_rate(budget.limit, budget.period),
         looked_at=kind.looked_at,
@@ -137,7 +138,7 @@ async def _normalize_rows(
         async for row in source:
             checked.append(kind.normalize(row, len(checked)))
             await _give_way(len(checked))
-    desired_rows, doubled = split_duplicates(_only(DesiredRow, checked), kind.noun)
+    desired_rows, doubled = await compute(partial(split_duplicates, _only(DesiredRow, checked), kind.noun), checked)
     return desired_rows, [*_only(Conflict, checked), *doubled]
 
 
@@ -298,7 +299,7 @@ class Bulk:
             writes=plan.requests,
             left_out=plan.left_out,
         )
-        older = await in_thread(partial(_register, record, plan.to_json()))
+        older = await in_thread(lambda: _register(record, plan.to_json()))
         if older is not None:
             return await self.resume_run(older.id)
         return Run(plan, record, is_resumed=False)
@@ -321,7 +322,7 @@ class Bulk:
             text = await asyncio.to_thread(record.plan_path.read_bytes)
         except OSError as error:
             raise JournalError(f"the plan of run {record.id} cannot be read: {error.strerror}") from None
-        plan = self.load_plan(text)
+        plan = await in_thread(partial(self.load_plan, text))
         return Run(plan, record, is_resumed=True)
 
     def load_plan(self, text: str | bytes) -> Plan:

@@ -9,13 +9,14 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
+from functools import partial
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import attrs
 
 from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.bulk.map import BulkRunner, StopAfter
+from goedgepickt_async.bulk.map import BulkRunner, StopAfter, compute
 from goedgepickt_async.bulk.values import (
     Conflict,
     ConflictCode,
@@ -270,17 +271,21 @@ async def find_products(
     elsewhere, _ = await _read_products(sender, missing, key=key, webshop=None)
     other = await _name_others(sender, webshop) if elsewhere else ""
     existing = await _similar_skus(sender, missing, webshop) if known is None else known
-    by_form: dict[str, list[str]] = defaultdict(list)
-    for value in existing or ():
-        by_form[fold(value)].append(value)
-    for value in missing:
-        look_alikes = tuple(same for same in by_form[fold(value)] if same != value)
-        if value in elsewhere or look_alikes:
-            seen[value] = ProductsSeen(elsewhere=other if value in elsewhere else "", similar=look_alikes)
+    similar = await compute(partial(_look_alikes, missing, existing or ()), [*missing, *(existing or ())])
+    for value in elsewhere.keys() | similar.keys():
+        seen[value] = ProductsSeen(elsewhere=other if value in elsewhere else "", similar=similar.get(value, ()))
     where = "the products of this webshop, and the other webshops of the account for missing products"
     if existing is None:
         return seen, f"{where}; similar keys were not searched, because that needs too many requests"
     return seen, f"{where} and similar ones"
+
+
+def _look_alikes(missing: Sequence[str], existing: Collection[str]) -> dict[str, tuple[str, ...]]:
+    by_form: dict[str, list[str]] = defaultdict(list)
+    for value in existing:
+        by_form[fold(value)].append(value)
+    found = {value: tuple(same for same in by_form.get(fold(value), ()) if same != value) for value in missing}
+    return {value: same for value, same in found.items() if same}
 
 
 async def _similar_skus(sender: Sender, missing: Sequence[str], webshop: str) -> Collection[str] | None:
@@ -289,7 +294,7 @@ async def _similar_skus(sender: Sender, missing: Sequence[str], webshop: str) ->
     They are from the whole list or from searches for the usual variants, depending on the number of requests.
     """
     most = max(_MOST_REQUESTS, len(missing))
-    variants = {variant for value in missing for variant in variants_of(value)}
+    variants = await compute(lambda: {variant for value in missing for variant in variants_of(value)}, missing)
     if len(variants) > _FEW_REQUESTS:
         read = await _read_list(
             Products(sender), frozenset(), key="sku", webshop=webshop, most=min(most, len(variants))

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async import BulkStoppedError, ConfigurationError, GoedGepickt, Lane, StopAfter
-from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, eta
+from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, compute, eta
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.recording_budget import RecordingBudget
@@ -283,3 +284,8 @@ async def test_a_generator_that_has_ended_is_refused_but_an_empty_iterator_is_ac
         with pytest.raises(ConfigurationError, match="has ended"):
             await anext(stream(work, source))
     assert await drained(stream(work, iter([]))) == ([], None)
+
+
+@pytest.mark.parametrize(("rows", "in_loop"), [(200, True), (201, False)])
+async def test_many_rows_are_computed_in_a_thread_so_that_the_loop_is_free(rows: int, in_loop: bool) -> None:
+    assert (await compute(threading.get_ident, range(rows)) == threading.get_ident()) is in_loop
