@@ -169,8 +169,8 @@ class RedisBudget(QueuedBudget):
         told_place = f"{place or 'a given client'}, key {self._key}"
         self.store: RedisStore = RedisStore(config, clock, told_place, patience, retry_every)
         file_name = f"redis-{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
-        self._new_outage: Callable[[], Outage] = partial(
-            Outage, self.store, self._host_number, file_name, directory, fallback
+        self._new_outage: Callable[[int], Outage] = partial(
+            Outage, self.store, file_name=file_name, directory=directory, fallback=fallback
         )
         super().__init__(self.store, config, clock)
 
@@ -452,7 +452,7 @@ class RedisBudget(QueuedBudget):
         if link.closing and until is not None:
             return
         if self._outage is None:
-            outage = self._outage = self._latest_outage = self._new_outage()
+            outage = self._outage = self._latest_outage = self._new_outage(self._host_number)
             outage.until = until
             outage.begin(self, self._operations, reason)
         self._move_waiting()

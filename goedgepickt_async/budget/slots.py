@@ -294,10 +294,11 @@ class Slots:
         elif self.config.use_server_counter:
             rolling_until, before = self._counter.rolling_until, self._counter.highest or 0
             drained = self.config.limit * (now + self._lateness - self._counter.told_at) // self._window
+            in_bucket = before - drained if before or now < rolling_until else self.config.limit
             self._counter.observe(sent, now, count)
             if self._counter.rolling_until > rolling_until:  # proven by two falls
                 self._shared_until = min(self._shared_until, self._announced_until)
-            self._look_for_a_fixed_window(sent, now, count, before - drained, first=first)
+            self._look_for_a_fixed_window(sent, now, count, in_bucket, first=first)
             fell = self._counter.fell_at == now and now >= self._fixed_until
             # After a larger fall, foreign traffic may have followed the start of a fixed window.
             is_small_fall = fell and before <= count + self.config.limit // 3

@@ -1,5 +1,7 @@
 """What the slots do before the first response, after a 429, and with foreign traffic."""
 
+from collections.abc import Iterable
+
 from goedgepickt_async.budget.slots import Lane, LimiterConfig, Slots, nanoseconds
 from tests.support.desk import Desk
 from tests.support.tables import each_row
@@ -294,6 +296,31 @@ def test_a_new_window_with_a_high_counter_from_our_own_requests_is_no_foreign_tr
     desk.exchange(62, 62.1, 98)
     assert not desk.slots.foreign_traffic(63 * SECOND)
     assert desk.how_many_go(63) == 1
+
+
+@each_row(
+    ("before", "at", "count", "is_fixed"),
+    [
+        (range(1, 60), 61.9, 1, True),  # in the next window, without a pause
+        (range(1, 60), 62.2, 1, True),  # the time of the window is over
+        (range(1, 60), 61.9, 57, False),
+        (
+            [1 + number / 100 for number in range(60)],
+            21,
+            28,
+            False,
+        ),  # a bucket loses 33 in 20 seconds, and a sliding window nothing
+        ([1 + number / 100 for number in range(60)], 21, 18, True),
+    ],
+)
+def test_a_counter_that_falls_faster_than_a_bucket_proves_a_fixed_window(
+    before: Iterable[float], at: float, count: int, is_fixed: bool
+) -> None:
+    desk = Desk(100, window=60)
+    for number, second in enumerate(before, 1):
+        desk.exchange(second, second + 0.001, number)
+    desk.exchange(at, at + 0.1, count)
+    assert (desk.slots._fixed_until > nanoseconds(at)) is is_fixed
 
 
 def test_foreign_traffic_is_expected_for_five_windows() -> None:
