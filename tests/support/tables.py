@@ -1,4 +1,4 @@
-"""Tables of which all rows are one test: pytest needs milliseconds for each test, and most rows need microseconds."""
+"""All rows of a table as one test: pytest needs milliseconds for each test, and most rows need microseconds."""
 
 from __future__ import annotations
 
