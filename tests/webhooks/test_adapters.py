@@ -1,4 +1,8 @@
-"""The adapters in the real frameworks, served on a real socket, and what they must not do."""
+"""The adapters in the real frameworks, served on a real socket, and what they must not do.
+
+The frameworks are imported late: it takes as long as the tests, and each process of pytest-xdist collects this file.
+"""
+# ruff: noqa: PLC0415
 
 import asyncio
 import subprocess
@@ -8,16 +12,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import django
-import fastapi
 import pytest
-import starlette.applications
-import starlette.routing
-import uvicorn
 from aiohttp import web
-from django.conf import settings
-from django.core.asgi import get_asgi_application
-from django.urls import clear_url_caches, path
 
 from goedgepickt_async.webhooks import (
     Event,
@@ -51,6 +47,8 @@ async def on_aiohttp(receiver: WebhookReceiver) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def on_uvicorn(app: Any, lifespan: Any = "off") -> AsyncIterator[str]:
+    import uvicorn
+
     config = uvicorn.Config(app, port=0, log_config=None, lifespan=lifespan, access_log=False)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())
@@ -63,11 +61,16 @@ async def on_uvicorn(app: Any, lifespan: Any = "off") -> AsyncIterator[str]:
 
 
 def on_starlette(receiver: WebhookReceiver) -> Any:
-    route = starlette.routing.Route(HOOK, starlette_endpoint(receiver), methods=["POST"])
-    return on_uvicorn(starlette.applications.Starlette(routes=[route]))
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    route = Route(HOOK, starlette_endpoint(receiver), methods=["POST"])
+    return on_uvicorn(Starlette(routes=[route]))
 
 
 def on_fastapi(receiver: WebhookReceiver) -> Any:
+    import fastapi
+
     app = fastapi.FastAPI()
     app.add_route(HOOK, starlette_endpoint(receiver), methods=["POST"])
     return on_uvicorn(app)
@@ -77,6 +80,11 @@ urlpatterns: list[Any] = []
 
 
 def on_django(receiver: WebhookReceiver) -> Any:
+    import django
+    from django.conf import settings
+    from django.core.asgi import get_asgi_application
+    from django.urls import clear_url_caches, path
+
     if not settings.configured:
         settings.configure(
             ROOT_URLCONF=__name__,
@@ -211,6 +219,8 @@ def test_importing_the_webhooks_imports_no_framework() -> None:
 
 
 async def test_fastapi_takes_the_endpoint_as_a_path_operation_too() -> None:
+    import fastapi
+
     app = fastapi.FastAPI()
     receiver = WebhookReceiver(SECRET)
     app.post(HOOK)(starlette_endpoint(receiver))
