@@ -11,7 +11,7 @@ from contextlib import aclosing
 from datetime import date
 from typing import Any
 
-from goedgepickt_async import APIError, GoedGepickt, GoedGepicktError, NotFoundError
+from goedgepickt_async import APIError, DecodeError, GoedGepickt, GoedGepicktError, NotFoundError, OutcomeUnknownError
 from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, name_values, read_input
 from goedgepickt_async.cli.connect import connect
 from goedgepickt_async.cli.formats import JsonLinesEncoder
@@ -93,13 +93,15 @@ async def request(
         try:
             response = await client.request(method, path, idempotent=idempotent or None, **sent)
         except GoedGepicktError as error:
-            if isinstance(error, APIError) and error.body:
-                _print(error.body)
+            last = error.__cause__ if isinstance(error, OutcomeUnknownError) else error
+            if isinstance(last, APIError) and last.body:
+                _print(last.body)
             if error.attempts:
-                _tell(error.status if isinstance(error, APIError) else None, error.attempts)
+                kind = "an unreadable answer" if isinstance(last, DecodeError) else "no answer"
+                _tell(f"HTTP {last.status}" if isinstance(last, APIError) else kind, error.attempts)
             raise
     _print(response.json)
-    _tell(response.status, response.attempts)
+    _tell(f"HTTP {response.status}", response.attempts)
     return Exit.DONE
 
 
@@ -122,6 +124,6 @@ def _print(data: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def _tell(status: int | None, attempts: int) -> None:
+def _tell(answer: str, attempts: int) -> None:
     tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-    info(f"HTTP {status}, {tries}" if status else f"no answer, {tries}")
+    info(f"{answer}, {tries}")

@@ -126,6 +126,22 @@ def test_request_takes_its_body_from_stdin(goedgepickt: Goedgepickt) -> None:
     assert "stdin is not JSON" in broken.err
 
 
+@pytest.mark.parametrize(
+    ("fault", "out", "err"),
+    [
+        ("500", '{\n  "message": "Server Error"\n}\n', "HTTP 500, 1 attempt"),
+        ("html", "", "an unreadable answer, 1 attempt"),
+    ],
+)
+def test_the_answer_to_a_write_with_an_unknown_outcome_is_shown(
+    inside: Callable[..., Finished], fault: str, out: str, err: str
+) -> None:
+    faults = ("--sandbox", "--sandbox-faults", f"POST:/orders:{fault}")
+    done = inside("request", "POST", "/orders", "--json", "{}", *faults)
+    assert (done.code, done.out.decode()) == (1, out)
+    assert err in done.err
+
+
 def test_a_write_is_sent_again_only_with_the_option_idempotent(goedgepickt: Goedgepickt) -> None:
     sandbox = ("--sandbox", "--sandbox-rate", "off", "--sandbox-faults", "POST:/orders:drop")
     write = ("request", "POST", "/orders", "--json", "{}", *sandbox)
