@@ -87,7 +87,7 @@ class ApiCheck:
 
     Attributes:
         api: `account`, `fulfilment`, or None for another address.
-        error: The reason of a failure, in one line.
+        error: The reason of a failure, or a wrong setting although the key was accepted, in one line.
         refused: Whether it refused the key.
         webshops: The first hundred webshops of the key.
         webshops_in_all: The number of webshops in the response's pageInfo.
@@ -193,7 +193,7 @@ async def _check(client: GoedGepickt) -> ApiCheck:
     try:
         response = await client.request("GET", "/webshops", query={"perPage": 100})
     except GoedGepicktError as error:
-        refused = _is_of_key(error)
+        refused = _is_of_key(error, check.api)
         return attrs.evolve(check, refused=refused, error=_why(error, refused=refused))
     took = time.perf_counter() - began
     shops = _shops(response.json)
@@ -202,6 +202,7 @@ async def _check(client: GoedGepickt) -> ApiCheck:
     return attrs.evolve(
         check,
         accepted=True,
+        error=_wrong_setting(client, shops, _in_all(response.json)),
         webshops=shops,
         webshops_in_all=_in_all(response.json),
         round_trip=took,
@@ -210,10 +211,22 @@ async def _check(client: GoedGepickt) -> ApiCheck:
     )
 
 
-def _is_of_key(error: GoedGepicktError) -> bool:
-    """Whether the API refused the key. A 404 in JSON can mean this too, because servers can hide objects from a key."""
+def _wrong_setting(client: GoedGepickt, shops: tuple[Shop, ...], in_all: int | None) -> str | None:
+    """What does not work although the key was accepted, without ids."""
+    webshop = (client.settings.webshop_uuid or "").lower()
+    is_complete = in_all is not None and in_all <= len(shops)
+    if webshop and is_complete and webshop not in {shop.uuid.lower() for shop in shops}:
+        return "GOEDGEPICKT_WEBSHOP_UUID is no webshop of this key"
+    return "the request budget cannot be used: see above" if client.budget.snapshot().problem else None
+
+
+def _is_of_key(error: GoedGepicktError, api: str | None) -> bool:
+    """Whether the API refused the key. A 404 in JSON can mean this too, because servers can hide objects from a key.
+
+    At an address that does not end as the two APIs do, a 404 means that the address is wrong.
+    """
     if isinstance(error, NotFoundError):
-        return isinstance(error.body, Mapping)
+        return api is not None and isinstance(error.body, Mapping)
     return isinstance(error, AuthenticationError | PermissionDeniedError)
 
 
@@ -221,7 +234,8 @@ def _why(error: GoedGepicktError, *, refused: bool) -> str:
     if isinstance(error, APIError) and refused:
         return f"refused (HTTP {error.status})"
     if isinstance(error, NotFoundError):
-        return "this address has no GoedGepickt API (HTTP 404 without JSON): check --base-url"
+        endings = " or ".join(_ENDINGS.values())
+        return f"this address has no GoedGepickt API (HTTP 404): check --base-url, which ends with {endings}"
     return describe(error)[0]
 
 
@@ -285,9 +299,9 @@ def as_text(findings: Findings) -> str:
 
 def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {said}" for name, said in findings.versions.items())
+    for sentence in misspelt_variables():
+        yield "environment", sentence
     if findings.configured is None:
-        for sentence in misspelt_variables():
-            yield "environment", sentence
         yield "key", "missing: set GOEDGEPICKT_API_KEY to a key from GoedGepickt, Settings → GoedGepickt API"
         yield "advice", "to check a built-in test server without a key: goedgepickt doctor --sandbox"
         return
@@ -318,6 +332,8 @@ def _of_check(check: ApiCheck, title: str) -> Iterator[tuple[str, str]]:
     if check.round_trip is not None:
         yield "round trip", f"{check.round_trip * 1000:.0f} ms, including the connection"
     yield "clock", _of_clock(check.clock)
+    if check.error is not None:
+        yield "problem", check.error
 
 
 def _of_shops(check: ApiCheck) -> Iterator[tuple[str, str]]:
@@ -355,7 +371,7 @@ async def doctor(server: ServerOptions, *, as_json: bool, anonymous: bool = Fals
     """Run `goedgepickt doctor`.
 
     Returns:
-        0 if the configured API accepts the key, 3 if it refuses the key, 1 otherwise.
+        0 if the configured API accepts the key and all settings work, 3 if it refuses the key, 1 otherwise.
     """
     server.check()
     tenant = server.tenant or os.environ.get("GOEDGEPICKT_TENANT", "").strip()
@@ -372,7 +388,7 @@ async def doctor(server: ServerOptions, *, as_json: bool, anonymous: bool = Fals
     if configured is None:
         return Exit.FAILED
     if configured.accepted:
-        return Exit.DONE
+        return Exit.DONE if configured.error is None else Exit.FAILED
     return Exit.KEY_REFUSED if configured.refused else Exit.FAILED
 
 

@@ -12,6 +12,7 @@ import socket
 import sys
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,23 @@ async def test_doctor_finds_the_api_that_a_key_belongs_to(goedgepickt: Goedgepic
         ("fulfilment", 401),
         ("account", 200),
     ]
+
+
+async def test_doctor_reports_settings_that_do_not_work_although_the_key_is_accepted(
+    goedgepickt: Goedgepickt, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    root = sandbox.url.removesuffix("/api/fulfilment/v1")
+    for wrong, line in (
+        ({"GOEDGEPICKT_WEBSHOP_UUID": "a-mug"}, "problem      GOEDGEPICKT_WEBSHOP_UUID is no webshop of this key"),
+        ({"GOEDGEPICKT_BUDGET": f"host:{tmp_path}/file/a"}, "problem      the request budget cannot be used"),
+        ({"GOEDGEPICKT_BASE_URL": root}, "problem      this address has no GoedGepickt API (HTTP 404)"),
+    ):
+        done = await against(goedgepickt, sandbox, "doctor", "--anonymous", **wrong)
+        assert (done.code, line in done.out.decode()) == (1, True), done.out
+    right = {"GOEDGEPICKT_WEBSHOP_UUID": sandbox.world.webshops[1]["uuid"].upper(), "GOEDGEPICKT_SHOP_UUID": "x"}
+    done = await against(goedgepickt, sandbox, "doctor", **right)
+    assert (done.code, b"did you mean GOEDGEPICKT_WEBSHOP_UUID?" in done.out) == (0, True), done.out
 
 
 async def test_doctor_reports_a_key_that_neither_api_accepts(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
