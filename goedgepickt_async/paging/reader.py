@@ -471,11 +471,12 @@ class ListReader:
     def _at_max_offset(self, page: RawPage, *, is_full: bool) -> None:
         """Page numbers end here: continue with a cursor or a later date."""
         claims_more = (page.info.total_items or 0) > self.position.rows
-        if not page.info.cursor and self._gives_cursors and not (claims_more and self._by_date):
-            self._ended = self._looked_twice or not claims_more  # every page before had one, because rows followed
-            if not self._ended:
-                self._looked_twice = True
-                self.position = attrs.evolve(self.position, covered=MAX_OFFSET - 1)  # read the page again
+        lacks_cursor = not page.info.cursor and self._gives_cursors  # the pages before had one, because rows followed
+        if lacks_cursor and not claims_more:
+            self._ended = True
+        elif lacks_cursor and not self._by_date and not self._looked_twice:
+            self._looked_twice = True
+            self.position = attrs.evolve(self.position, covered=MAX_OFFSET - 1)  # read the page again
         elif page.info.cursor or is_full or self._by_date or (page.info.total_items or 0) >= MAX_OFFSET:
             self.position = attrs.evolve(
                 self.position, covered=MAX_OFFSET, short=False, cursor=page.info.cursor or None

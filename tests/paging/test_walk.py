@@ -1,5 +1,6 @@
 """The reader without IO, with lists that change, have wrong page info, or stop too early."""
 
+import contextlib
 import functools
 import itertools
 import random
@@ -417,6 +418,13 @@ async def test_an_incomplete_page_at_the_reach_of_page_numbers_does_not_end_the_
     assert found == [f"u{key}" for key in range(12_345) if key not in hidden]
 
 
+def near_the_reach(asks: list[tuple[PageRequest, date | None]]) -> Position:
+    """The position after 99 pages of 100 rows."""
+    asks += [(PageRequest(page=1, per_page=100), None)] * 98
+    seam = tuple(key_of({"uuid": f"u{key}"}, ("uuid",)) for key in range(9_780, 9_900))
+    return Position(covered=9_900, rows=9_900, seam=seam)
+
+
 @each_row("missing", ["rows", "cursor", "both"])
 @each_row("bad", [100, 101, 107, 123])
 async def test_a_page_without_rows_or_cursor_by_mistake_ends_no_list_with_a_higher_total(
@@ -432,15 +440,37 @@ async def test_a_page_without_rows_or_cursor_by_mistake_ends_no_list_with_a_high
             answer = answer if missing == "cursor" else attrs.evolve(answer, rows=[])
         return attrs.evolve(answer, info=info)
 
-    position = Position(
-        covered=9_900, rows=9_900, seam=tuple(key_of({"uuid": f"u{key}"}, ("uuid",)) for key in range(9_780, 9_900))
-    )
-    asks += [(PageRequest(page=1, per_page=100), None)] * 98
-    assert await read(failing, position) == [f"u{key}" for key in range(9_900, 12_045)]
+    assert await read(failing, near_the_reach(asks)) == [f"u{key}" for key in range(9_900, 12_045)]
+
+
+async def test_a_position_in_the_middle_of_a_page_of_a_cursor_continues_with_the_next_row() -> None:
+    fetch, asks = reaching(list(range(12_045)), cursor=True)
+    reader = ListReader(fetch, near_the_reach(asks))
+    batch = await reader.next_batch()
+    while batch is not None and batch.start is not None:
+        batch = await reader.next_batch()
+    assert batch is not None
+    position = batch.position_after(40)
+    assert (position.rows, position.pages) == (batch.before.rows + 40, batch.after.pages)
+    assert await read(fetch, position) == [f"u{key}" for key in range(position.rows, 12_045)]
+
+
+@each_row("total", [10_000, 10_001])
+async def test_a_list_without_a_cursor_at_the_reach_ends_or_raises_as_its_total_says(total: int) -> None:
+    fetch, asks = reaching(list(range(12_045)), cursor=True)
+
+    async def failing(ask: PageRequest, window: date | None) -> RawPage:
+        answer = await fetch(ask, window)
+        cursor = answer.info.cursor if ask.end < MAX_OFFSET else None
+        return attrs.evolve(answer, info=attrs.evolve(answer.info, total_items=total, cursor=cursor))
+
+    with contextlib.nullcontext() if total == MAX_OFFSET else pytest.raises(PagingError, match="sends no cursor"):
+        assert await read(failing, near_the_reach(asks)) == [f"u{key}" for key in range(9_900, 10_000)]
+    assert len(asks) == 98 + 2 + (total > MAX_OFFSET)
 
 
 @each_row("size", [1, 2, 3])
-@each_row(("bad", "times"), [(2, 1), (3, 1), (4, 2), (7, 1), (8, 3)])
+@each_row(("bad", "times"), [(2, 1), (3, 1), (4, 2), (7, 1), (8, 2)])
 async def test_an_empty_page_by_mistake_does_not_end_a_list_whose_pages_cannot_overlap(
     size: int, bad: int, times: int
 ) -> None:
@@ -452,12 +482,12 @@ async def test_an_empty_page_by_mistake_does_not_end_a_list_whose_pages_cannot_o
         given = min(ask.per_page, size)
         start = ((ask.page or 1) - 1) * given
         keys = [] if bad <= asks < bad + times else list(range(20))[start : start + given]
-        return page(keys, ask, items_per_page=given)
+        return page(keys, ask, items_per_page=given, total_items=20 if keys else None)
 
     assert await read(fetch) == [f"u{key}" for key in range(20)]
     times = 1_000
     asks = 0
-    with pytest.raises(PagingError, match="rows were read, but now the server reports an empty list"):
+    with pytest.raises(PagingError, match=r"reports an empty list|the list ends after"):
         await read(fetch)
 
 
