@@ -39,7 +39,7 @@ def played(job: Job, flavour: str, seeds: int) -> list[Tally]:
 @pytest.mark.parametrize("name", ALONE)
 def test_without_foreign_traffic_no_request_is_refused_and_every_job_ends(name: str, flavour: str) -> None:
     job = ALONE[name]
-    tallies = played(job, flavour, 1 if job.limit == 150 else 8)
+    tallies = played(job, flavour, 1 if job.limit == 150 else 4)
     assert sum(tally.refusals for tally in tallies) == 0
 
 
@@ -53,7 +53,7 @@ def test_a_job_of_a_thousand_requests_takes_little_more_than_the_shortest_possib
 @pytest.mark.parametrize("headerless", [0.0, 0.1])
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_start_without_a_stored_state_causes_at_most_one_refusal(flavour: str, headerless: float) -> None:
-    tallies = played(attrs.evolve(RESTARTS, headerless=headerless), flavour, 8)
+    tallies = played(attrs.evolve(RESTARTS, headerless=headerless), flavour, 4)
     assert sum(tally.cold_starts for tally in tallies) > len(tallies)
     assert all(tally.refusals <= tally.cold_starts for tally in tallies)
 
@@ -61,28 +61,28 @@ def test_a_start_without_a_stored_state_causes_at_most_one_refusal(flavour: str,
 @pytest.mark.parametrize("lane", [Lane.INTERACTIVE, Lane.NORMAL])
 @pytest.mark.parametrize("concurrency", [1, 10, 50])
 def test_foreign_traffic_of_thirty_requests_a_minute_causes_no_refusal(concurrency: int, lane: Lane) -> None:
-    job = attrs.evolve(REAL, foreign=30, before=20, requests=500, concurrency=concurrency, lane=lane)
+    job = attrs.evolve(REAL, foreign=30, before=20, requests=300, concurrency=concurrency, lane=lane)
     assert sum(tally.refusals for tally in played(job, "redis", 2)) == 0
 
 
 @pytest.mark.parametrize("concurrency", [1, 10, 50])
 def test_with_sixty_foreign_requests_a_minute_fewer_than_one_job_in_ten_is_refused(concurrency: int) -> None:
     """Foreign requests that arrive during our own round trip are unknown. A margin is left for them."""
-    tallies = played(attrs.evolve(REAL, foreign=60, before=20, requests=500, concurrency=concurrency), "redis", 15)
+    tallies = played(attrs.evolve(REAL, foreign=60, before=20, requests=300, concurrency=concurrency), "redis", 11)
     assert sum(tally.refusals > 0 for tally in tallies) < len(tallies) / 10
 
 
 @pytest.mark.parametrize("foreign", [30, 60])
 def test_foreign_traffic_that_starts_with_our_job_causes_fewer_than_one_refusal_in_ten_jobs(foreign: int) -> None:
     """No response has shown it when a burst takes the last slots. The next job takes it into account."""
-    tallies = played(attrs.evolve(REAL, foreign=foreign, requests=500), "redis", 15)
+    tallies = played(attrs.evolve(REAL, foreign=foreign, requests=300), "redis", 12)
     assert max(tally.refusals for tally in tallies) <= 1
     assert sum(tally.refusals for tally in tallies) < len(tallies) / 10
 
 
 @pytest.mark.parametrize("flavour", ["redis", "memcached"])
 def test_foreign_traffic_in_bursts_of_thirty_causes_at_most_two_refusals_a_job_on_average(flavour: str) -> None:
-    tallies = played(attrs.evolve(REAL, foreign=36, clump=30), flavour, 5)
+    tallies = played(attrs.evolve(REAL, foreign=36, clump=30), flavour, 3)
     assert sum(tally.refusals for tally in tallies) <= 2 * len(tallies)
 
 

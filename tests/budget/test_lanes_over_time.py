@@ -14,7 +14,7 @@ LATENCIES = [(0.02, 0.1), (0.05, 1.5)]
 
 @functools.cache  # both tests use the first seed
 def measured(latency: tuple[float, float], people: float, seed: int = 0) -> Tally:
-    return BusyDesk(Lane.NORMAL, people=people, latency=latency, seed=seed).run(600, left_out=61)
+    return BusyDesk(Lane.NORMAL, people=people, latency=latency, seed=seed).run(600 if people else 310, left_out=61)
 
 
 @pytest.mark.parametrize("people", [0, 8 / 60])

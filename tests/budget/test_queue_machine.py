@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from goedgepickt_async import LocalBudget
 from goedgepickt_async.budget.protocol import Answered, Grant, Lost, NeverSent, Outcome, Refused
 from goedgepickt_async.budget.slots import FAR, Lane, nanoseconds
+from tests.support.fuzz import examples
 
 pytestmark = pytest.mark.slow
 
@@ -134,5 +135,5 @@ class QueueMachine(RuleBasedStateMachine):
             self.loop.close()
 
 
-QueueMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=30)
+QueueMachine.TestCase.settings = settings(max_examples=examples(8), stateful_step_count=30)
 TestQueue = QueueMachine.TestCase

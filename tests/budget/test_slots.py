@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from goedgepickt_async.budget.encoding import StateError
 from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
+from tests.support.fuzz import examples
 from tests.support.throttles import SECOND, CacheThrottle, DurationThrottle, Throttle
 
 LIMIT, WINDOW, LATE = 5, 10.0, 3.0
@@ -126,7 +127,7 @@ def test_no_server_refuses_a_request_and_every_slot_becomes_free_again(
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(max_examples=examples(15))
 @given(wanted=sendings)
 def test_a_window_that_starts_at_any_time_holds_at_most_the_limit(wanted: list[Sending]) -> None:
     world = World(Slots(config(safety_margin=0.0)), CacheThrottle(LIMIT, WINDOW), 0.0)
@@ -200,7 +201,7 @@ restarts = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=examples(20))
 @given(wanted=restarts, phase=phases)
 def test_after_a_start_without_a_stored_state_only_the_probe_can_be_refused(
     wanted: list[Restart], phase: float

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
+from tests.support.fuzz import examples
 
 pytestmark = pytest.mark.slow
 
@@ -169,5 +170,5 @@ class SlotsMachine(RuleBasedStateMachine):
         assert self.slots.take(end, Lane.BULK, nanoseconds(1)) is not None
 
 
-SlotsMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=40)
+SlotsMachine.TestCase.settings = settings(max_examples=examples(12), stateful_step_count=40)
 TestSlots = SlotsMachine.TestCase

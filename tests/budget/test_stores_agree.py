@@ -15,6 +15,7 @@ from goedgepickt_async.budget.protocol import Answered, Grant, Lost, NeverSent, 
 from goedgepickt_async.budget.queue import QueuedBudget
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.testing import VirtualClock
+from tests.support.fuzz import examples
 from tests.support.memory_redis import MemoryRedis
 
 pytestmark = pytest.mark.slow
@@ -92,7 +93,7 @@ def story(kind: str, history: list[Take | Settle | Pass]) -> list[object]:
         return clock.run(main())
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(10))
 @given(history=histories)
 def test_the_three_stores_give_equal_results_for_one_history(history: list[Take | Settle | Pass]) -> None:
     local = story("local", history)

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async.convert import decode, encode
@@ -27,6 +27,7 @@ from goedgepickt_async.models import (
     ProductUpdate,
     WebhookEvent,
 )
+from tests.support.fuzz import examples
 from tests.support.tables import each_row
 
 LINE = NewOrderLine(sku="0012", product_name="Mok", quantity=2, tax_rate=21)
@@ -189,6 +190,7 @@ ADDRESSES = st.builds(
 
 
 @pytest.mark.slow
+@settings(max_examples=examples(15))
 @given(ADDRESSES, ADDRESSES)
 def test_an_address_is_read_back_as_it_was_sent(billing: Address, shipping: Address) -> None:
     body = encode(order(billing=billing, shipping=shipping))

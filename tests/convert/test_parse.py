@@ -7,12 +7,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async import convert as parsing
 from goedgepickt_async.convert import parse
 from goedgepickt_async.errors import DecodeError
+from tests.support.fuzz import examples
 from tests.support.tables import each_row
 
 MARK = "Persoonlijk"
@@ -38,6 +39,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.slow
+@settings(max_examples=examples(15))
 @given(JSON, st.booleans())
 def test_what_is_json_is_read_the_same_by_both_parsers(data: Any, as_php: bool) -> None:
     body = json.dumps(data, ensure_ascii=as_php).replace("/", "\\/" if as_php else "/").encode()

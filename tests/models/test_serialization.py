@@ -22,6 +22,7 @@ from goedgepickt_async.errors import DecodeError, ValidationError
 from goedgepickt_async.models import UNSET, NewOrder, NewOrderLine, Order, ProductUpdate, Secret, Webhook
 from goedgepickt_async.models.serialization import Model
 from goedgepickt_async.testing.strategies import for_model
+from tests.support.fuzz import examples
 from tests.support.tables import each_row
 
 ALL = sorted(
@@ -57,7 +58,7 @@ def through_msgspec(plain: Any) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
 @given(data=st.data())
-@settings(max_examples=12)
+@settings(max_examples=examples(5))
 def test_every_model_is_equal_after_every_serializer(cls: type[Model], data: st.DataObject) -> None:
     model = data.draw(some(cls.__name__))
     plain = model.to_dict(show_secrets=True)

@@ -23,6 +23,7 @@ from goedgepickt_async import (
     RetryPolicy,
 )
 from goedgepickt_async.testing import unlimited_budget
+from tests.support.fuzz import examples
 from tests.support.raw_server import Exchange, RawServer, raw_server
 from tests.support.tables import each_row
 
@@ -176,7 +177,7 @@ def pages_of(rows: list[str], total: Callable[[int], int | None]) -> Callable[[E
     bad=st.sets(st.integers(1, 9), max_size=4),
     kind=st.sampled_from([{"items": [], "pageInfo": {}}, {"items": []}, {"items": {}, "pageInfo": {"totalItems": 0}}]),
 )
-@settings(max_examples=30)
+@settings(max_examples=examples(12))
 async def test_empty_pages_that_contradict_the_others_never_make_a_list_short(
     length: int, bad: set[int], kind: dict[str, Any]
 ) -> None:
@@ -226,7 +227,7 @@ async def test_a_page_with_far_more_rows_than_asked_is_refused_before_a_row_is_r
 
 
 @pytest.mark.slow
-@settings(max_examples=20)
+@settings(max_examples=examples(8))
 @given(length=st.integers(1, 250) | st.just(1_200), clamped=st.booleans())
 async def test_a_list_that_does_not_page_and_says_so_is_read(length: int, clamped: bool) -> None:
     rows = [{"uuid": f"u{number}"} for number in range(length)]

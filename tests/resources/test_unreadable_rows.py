@@ -15,6 +15,7 @@ from goedgepickt_async import ConfigurationError, DecodeError, GoedGepickt, Hook
 from goedgepickt_async.hooks import PageRead
 from goedgepickt_async.paging import UnreadableRow
 from goedgepickt_async.testing import unlimited_budget
+from tests.support.fuzz import examples
 from tests.support.raw_server import Exchange, raw_server
 from tests.support.tables import each_row
 
@@ -44,7 +45,7 @@ async def listing(length: int, bad: set[int], **options: Any) -> AsyncIterator[G
 
 @pytest.mark.slow
 @given(length=st.integers(0, 350), data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=examples(15))
 async def test_each_skipped_row_is_reported_once_and_all_other_rows_are_returned(
     length: int, data: st.DataObject
 ) -> None:
@@ -72,7 +73,7 @@ async def test_each_skipped_row_is_reported_once_and_all_other_rows_are_returned
 
 @pytest.mark.slow
 @given(limit=st.integers(0, 120), bad=st.sets(st.integers(0, 149), max_size=15))
-@settings(max_examples=30)
+@settings(max_examples=examples(12))
 async def test_a_limit_counts_readable_rows_and_its_resume_token_continues_after_them(
     limit: int, bad: set[int]
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from goedgepickt_async import DecodeError, Evidence, GoedGepickt, GoedGepicktError, OutcomeUnknownError
 from goedgepickt_async.endpoints import ENDPOINTS
 from tests.resources.test_no_list import ORDER, PRODUCT, answering, written
+from tests.support.fuzz import examples
 from tests.support.raw_server import Exchange
 from tests.support.tables import each_row
 
@@ -51,7 +52,7 @@ def test_every_write_of_the_table_is_tried() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(max_examples=examples(15))
 @given(name=st.sampled_from(sorted(WRITES)), data=wrong)
 async def test_a_write_whose_answer_says_no_or_nothing_raises_and_is_sent_once(name: str, data: Any) -> None:
     def answer(exchange: Exchange) -> Any:

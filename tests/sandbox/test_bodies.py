@@ -7,10 +7,11 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox.requests import clean_input, parse_body
+from tests.support.fuzz import examples
 from tests.support.tables import each_row
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def brackets(tree: Any, prefix: str = "") -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
+@settings(max_examples=examples(15))
 @given(TREES)
 def test_brackets_bring_any_tree_of_texts_back(tree: dict[str, Any]) -> None:
     raw = urlencode(brackets(tree), errors="surrogatepass").encode()

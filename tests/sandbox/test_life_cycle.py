@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from goedgepickt_async.sandbox import World
 from goedgepickt_async.sandbox.world import ACTIONS, ActionError, ChangeKind, Lively, WorldSettings
 from goedgepickt_async.sandbox.world.table import parse_moment
+from tests.support.fuzz import examples
 from tests.support.tables import each_row
 
 NOW = 1_800_000_000.0
@@ -57,7 +58,7 @@ def broken_rules(world: World) -> list[str]:  # noqa: C901  one rule after anoth
 
 @pytest.mark.slow
 @given(seed=st.integers(0, 10_000), orders=st.integers(0, 120), products=st.integers(1, 40), oddities=st.booleans())
-@settings(max_examples=30)
+@settings(max_examples=examples(12))
 def test_a_generated_world_of_any_seed_is_consistent(seed: int, orders: int, products: int, oddities: bool) -> None:
     world = make_world(seed, orders=orders, products=products, oddities=oddities)
     assert broken_rules(world) == []
@@ -68,7 +69,7 @@ def test_a_generated_world_of_any_seed_is_consistent(seed: int, orders: int, pro
     seed=st.integers(0, 1000),
     steps=st.lists(st.tuples(st.sampled_from(sorted(ACTIONS)), st.integers(0, 200)), max_size=25),
 )
-@settings(max_examples=20)
+@settings(max_examples=examples(8))
 def test_a_world_stays_consistent_after_any_actions(seed: int, steps: list[tuple[str, int]]) -> None:
     world = make_world(seed)
     done = 0

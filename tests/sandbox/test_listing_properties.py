@@ -7,13 +7,14 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox.app import Quirks
 from goedgepickt_async.sandbox.lists import ListQuery, Lists, PageLimits
 from goedgepickt_async.sandbox.world import World, WorldSettings
 from goedgepickt_async.sandbox.world.table import day_start
+from tests.support.fuzz import examples
 
 TODAY = date(2026, 11, 1)
 DAYS = st.integers(-370, 5).map(lambda days: TODAY + timedelta(days=days))
@@ -69,6 +70,7 @@ def small_world(orders: int) -> tuple[World, Lists]:
 
 
 @pytest.mark.slow
+@settings(max_examples=examples(15))
 @given(orders=st.integers(0, 40), steps=STEPS, query=QUERIES)
 def test_a_selection_is_what_plain_filtering_and_sorting_gives_also_after_changes(
     orders: int, steps: list[tuple[str, int, date]], query: ListQuery
@@ -92,6 +94,7 @@ def walk(lists: Lists, query: ListQuery, size: int, *, cursors: bool) -> Iterato
 
 
 @pytest.mark.slow
+@settings(max_examples=examples(15))
 @given(orders=st.integers(0, 40), steps=STEPS, query=QUERIES, size=st.integers(1, 12))
 def test_pages_and_cursors_both_give_the_whole_selection_once(
     orders: int, steps: list[tuple[str, int, date]], query: ListQuery, size: int
@@ -106,6 +109,7 @@ def test_pages_and_cursors_both_give_the_whole_selection_once(
 
 
 @pytest.mark.slow
+@settings(max_examples=examples(15))
 @given(orders=st.integers(2, 40), size=st.integers(1, 12), steps=STEPS, descending=st.booleans())
 def test_rows_that_a_cursor_has_not_reached_come_once_however_the_list_moves(
     orders: int, size: int, steps: list[tuple[str, int, date]], *, descending: bool

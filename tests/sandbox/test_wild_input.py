@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import MultiDict
 
@@ -15,6 +15,7 @@ from goedgepickt_async.sandbox.handlers import build_router
 from goedgepickt_async.sandbox.lists import PageLimits
 from goedgepickt_async.sandbox.requests import Incoming, clean_input
 from goedgepickt_async.sandbox.world import World, WorldSettings
+from tests.support.fuzz import examples
 
 WORLD = World(WorldSettings(orders=40, products=30), lambda: 1_790_000_000.0)
 ROUTER = build_router(WORLD, PageLimits(), Quirks())
@@ -62,6 +63,7 @@ def ask(method: str, path: str, data: dict[str, Any], query: dict[str, str]) -> 
 
 
 @pytest.mark.slow
+@settings(max_examples=examples(15))
 @given(data=st.data())
 @pytest.mark.parametrize(
     ("path", "good"), [("/orders", good_order()), ("/products", good_product()), ("/webhooks", good_webhook())]
@@ -79,6 +81,7 @@ def test_any_create(path: str, good: dict[str, Any], data: st.DataObject) -> Non
 
 
 @pytest.mark.slow
+@settings(max_examples=examples(15))
 @given(line=st.dictionaries(st.sampled_from(["sku", "productQuantity", "taxRate", "unitPriceIncl"]), WILD))
 def test_any_line(line: dict[str, Any]) -> None:
     order = good_order()
@@ -87,6 +90,7 @@ def test_any_line(line: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+@settings(max_examples=examples(15))
 @given(body=st.dictionaries(st.sampled_from(["mutation", "stockQuantity", "priority", "pickLocationUuid"]), WILD))
 @pytest.mark.parametrize(("method", "tail"), [("PUT", "-mutation"), ("PUT", "/{}"), ("POST", "/{}")])
 def test_any_change_of_stock(method: str, tail: str, body: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable
 
 import attrs
+from hypothesis import settings
 
 from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
 from tests.support.throttles import (
@@ -26,7 +27,7 @@ from tests.support.throttles import (
     TokenBucket,
 )
 
-__all__ = ["FLAVOURS", "Job", "Tally", "depth", "play"]
+__all__ = ["FLAVOURS", "Job", "Tally", "depth", "examples", "play"]
 
 FLAVOURS = ("redis", "file", "memcached", "duration")
 """The servers: `ThrottleRequests` over three caches, and `ThrottleRequestsWithRedis`."""
@@ -37,6 +38,12 @@ _EPOCH = 1_700_000_000 * SECOND
 def depth(seeds: int) -> range:
     """So many seeds; `GOEDGEPICKT_FUZZ=20` in the environment makes it twenty times as many."""
     return range(seeds * int(os.environ.get("GOEDGEPICKT_FUZZ", "1")))
+
+
+def examples(most: int) -> int:
+    """So many examples of hypothesis; the profile `thorough` has ten times as many."""
+    assert settings.default is not None
+    return most * settings.default.max_examples // settings.get_profile("any machine").max_examples
 
 
 @attrs.frozen(kw_only=True)

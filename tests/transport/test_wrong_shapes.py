@@ -40,6 +40,7 @@ from goedgepickt_async.cli.options import ExportOptions
 from goedgepickt_async.cli.progress import RequestCounter
 from goedgepickt_async.cli.resources import RESOURCES
 from goedgepickt_async.testing import unlimited_budget
+from tests.support import fuzz
 from tests.support.raw_server import Exchange, Play, RawServer, raw_server
 from tests.support.tables import each_row
 
@@ -319,7 +320,7 @@ async def play(
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("call", CALLS)
 async def test_call_with_any_json_is_right_or_raises_our_error(call: str) -> None:
-    for seed in range(8):
+    for seed in fuzz.depth(4):
         await play(seed, call, lies=(0.15, 0.5, 1.0)[seed % 3])
 
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from goedgepickt_async.webhooks import Claim, InboxEntry, MemoryInbox
 from goedgepickt_async.webhooks.inbox.tables import SCHEMA, SqliteTable
+from tests.support.fuzz import examples
 from tests.webhooks.support import Clock
 
 T = TypeVar("T")
@@ -104,4 +105,4 @@ class BothInboxes(RuleBasedStateMachine):
 
 
 TestBothInboxes = BothInboxes.TestCase
-TestBothInboxes.settings = settings(max_examples=30, stateful_step_count=30)
+TestBothInboxes.settings = settings(max_examples=examples(12), stateful_step_count=30)
