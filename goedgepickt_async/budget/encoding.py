@@ -27,14 +27,15 @@ class StateVersionError(StateError):
     """The state was written by another version of this package."""
 
 
-def seal(epoch: int, sequence: int, body: bytes) -> bytes:
+def seal(epoch: int, sequence: int, *numbers: array[int]) -> bytes:
     """Return the bytes of a state.
 
     Args:
         epoch: The number of the state's history.
         sequence: The number of its writes.
-        body: Its numbers, as this machine stores them.
+        numbers: Its numbers, in one or more arrays.
     """
+    body = b"".join(numbers)
     if sys.byteorder != "little":
         body = _swapped(body)
     header = _HEADER.pack(_MAGIC, _VERSION, 0, epoch, sequence, len(body))
@@ -42,7 +43,7 @@ def seal(epoch: int, sequence: int, body: bytes) -> bytes:
 
 
 def unseal(data: bytes) -> tuple[int, int, bytes]:
-    """Return the arguments of `seal`; later bytes are ignored.
+    """Return the arguments of `seal`, with the numbers as bytes of this machine; later bytes are ignored.
 
     Raises:
         StateError: The bytes are damaged.

@@ -23,12 +23,13 @@ class ExpiryIndex:
     Attributes:
         free_at: The time when each slot becomes free, by its id; only for reading.
         instants: These times in order; only for reading.
+        slots: The ids in the same order; only for reading.
     """
 
     def __init__(self) -> None:
         self.free_at: dict[int, int] = {}
         self.instants: array[int] = array("q")
-        self._slots: array[int] = array("q")
+        self.slots: array[int] = array("q")
 
     def __len__(self) -> int:
         return len(self.instants)
@@ -39,9 +40,9 @@ class ExpiryIndex:
             return ()
         number = bisect_right(self.instants, now)
         dropped = self.instants[:number]
-        for slot in self._slots[:number]:
+        for slot in self.slots[:number]:
             del self.free_at[slot]
-        del self.instants[:number], self._slots[:number]
+        del self.instants[:number], self.slots[:number]
         return dropped
 
     def add(self, slot: int, free_at: int) -> None:
@@ -49,14 +50,14 @@ class ExpiryIndex:
         self.free_at[slot] = free_at
         index = bisect_right(self.instants, free_at)
         self.instants.insert(index, free_at)
-        self._slots.insert(index, slot)
+        self.slots.insert(index, slot)
 
     def remove(self, slot: int) -> int | None:
         """Remove a slot. Return the time when it would have become free; None if it is unknown."""
         free_at = self.free_at.pop(slot, None)
         if free_at is not None:
-            index = self._slots.index(slot, bisect_left(self.instants, free_at))
-            del self.instants[index], self._slots[index]
+            index = self.slots.index(slot, bisect_left(self.instants, free_at))
+            del self.instants[index], self.slots[index]
         return free_at
 
     def move_earlier(self, slot: int, free_at: int) -> None:
@@ -65,19 +66,15 @@ class ExpiryIndex:
             self.remove(slot)
             self.add(slot, free_at)
 
-    def encode(self) -> bytes:
-        """Return the values for `load`."""
-        return (self.instants + self._slots).tobytes()
-
     def load(self, data: bytes) -> None:
-        """Load the result of `encode`.
+        """Load the bytes of `instants` and `slots`.
 
         Raises:
             ValueError: The values are not valid.
         """
         middle = len(data) // 2
-        self.instants, self._slots = array("q", data[:middle]), array("q", data[middle:])
-        self.free_at = dict(zip(self._slots, self.instants, strict=True))
+        self.instants, self.slots = array("q", data[:middle]), array("q", data[middle:])
+        self.free_at = dict(zip(self.slots, self.instants, strict=True))
         if len(self.free_at) != len(self.instants):
             raise ValueError("a slot is in it twice")
 

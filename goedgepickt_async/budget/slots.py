@@ -34,7 +34,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import chain, islice
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, Final
 
 from goedgepickt_async.budget.config import FAR, Demand, Lane, LimiterConfig, nanoseconds
@@ -68,8 +68,7 @@ _SCALARS: Final = (
     "_gone_since",
     "_fresh_starts",
 )
-_scalars_of = attrgetter(*_SCALARS)
-_HEAD: Final = struct.Struct(f"{4 + len(_SCALARS) + 11}q")
+_scalars_of = itemgetter(*_SCALARS)
 _KNOWN_UNTIL: Final = ("_paused_until", "_shared_until", "_announced_until", "_fixed_until", "_alone_until")
 """What is known of the server, until these times; no loss of a state changes it."""
 _NONE = -1
@@ -460,14 +459,13 @@ class Slots:
     def encode(self) -> bytes:
         """Encode the state as bytes with a version and a checksum."""
         overlapping = self._counter.overlapping
-        counts = len(self.rows.instants), len(self._sent), len(overlapping), len(self.sharers)
-        head = _HEAD.pack(*counts, *_scalars_of(self), *self.turns, *self._counter.dump())
-        numbers: list[int] = []
+        numbers = [len(self.rows.instants), len(self._sent), len(overlapping), len(self.sharers)]
+        numbers += (*_scalars_of(vars(self)), *self.turns, *self._counter.dump())
         for row in chain(self._sent.items(), overlapping):
             numbers += row
         for sharer, (seen, host, calls, keys, tags) in self.sharers.items():
             numbers += (sharer, host, seen, *calls, *keys, *tags)
-        return seal(self.epoch, self.sequence, b"".join((head, array("q", numbers), self.rows.encode())))
+        return seal(self.epoch, self.sequence, array("q", numbers), self.rows.instants, self.rows.slots)
 
     @classmethod
     def decode(cls, data: bytes, config: LimiterConfig, sharer: int = 0) -> Slots:
@@ -487,7 +485,7 @@ class Slots:
 
     def _load(self, body: bytes) -> None:
         rows, sent, overlapping, sharers = struct.unpack_from("4q", body)
-        length = _HEAD.size // 8 + 2 * sent + 3 * overlapping + 12 * sharers
+        length = 4 + len(_SCALARS) + 11 + 2 * sent + 3 * overlapping + 12 * sharers
         if min(rows, sent, overlapping, sharers) < 0 or 8 * (length + 2 * rows) != len(body):
             raise ValueError("its length is wrong")
         values = islice(struct.unpack_from(f"{length}q", body), 4, None)
