@@ -302,7 +302,7 @@ class HostStore(SlotStore):
             if changed or self._dirty:
                 slots.sequence += 1
                 self._dirty = False
-                slots.at, slots.clock, slots.written_at = now, _clock_id(), time.time_ns()
+                slots.at, slots.written_at = now, time.time_ns()
                 self.file.write(slots.encode())
         except UnusableFileError as error:
             self.file.unlock()
@@ -408,6 +408,7 @@ class HostStore(SlotStore):
         """The slots in the locked file, with the ones that it has lost."""
         now = self._clock()
         slots = self._slots_in(data, now)
+        slots.clock = _clock_id()
         self._dirty = self.memory.restore(slots, now, now)
         self._slots = slots
         return slots

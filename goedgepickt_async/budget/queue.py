@@ -377,7 +377,6 @@ class QueuedBudget:
                 plan.blocked = (waiter, ahead)
                 break
             plan.grants.append((waiter, slot))
-            plan.taken.append(slot)
             slots.turns[waiter.lane] = max(slots.turns[waiter.lane], waiter.turn)
         self._judge(slots, now, here, plan)
         if plan.grants:
@@ -431,7 +430,7 @@ class QueuedBudget:
         """The transaction is written: wake the calls that it concerns. Called within `_alone`."""
         done = {id(operation) for operation in plan.operations}
         self._operations = [operation for operation in self._operations if id(operation) not in done]
-        self._store.noted(slots, now, plan.taken, plan.settled)
+        self._store.noted(slots, now, [slot for _, slot in plan.grants], plan.settled)
         here = self._clock()
         if not plan.yielded:
             self._yielding_since = None

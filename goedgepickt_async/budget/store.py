@@ -86,8 +86,7 @@ class Plan:
     """The decisions of one transaction, which are carried out after it is written."""
 
     operations: tuple[Operation, ...] = ()
-    settled: list[int] = attrs.field(factory=list)
-    taken: list[int] = attrs.field(factory=list)
+    settled: list[int] = attrs.field(init=False, factory=list)
     grants: list[tuple[Waiter, int]] = attrs.field(init=False, factory=list)
     rejected: list[tuple[Waiter, float]] = attrs.field(init=False, factory=list)
     waits: list[tuple[Waiter, float]] = attrs.field(init=False, factory=list)

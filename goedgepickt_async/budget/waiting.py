@@ -203,10 +203,15 @@ def bulk_rate(limit: int, window: float) -> float:
 
 
 class FairSemaphore:
-    """A semaphore for one event loop, in which the keys take turns."""
+    """A semaphore for one event loop, in which the keys take turns.
+
+    Attributes:
+        held: The number of tasks that have acquired it.
+    """
 
     def __init__(self, number: int) -> None:
-        self._free = number
+        self.held: int = 0
+        self._most = number
         self._turns = FairTurns()
         self._line: list[tuple[int, int, asyncio.Future[None]]] = []
         self._number = 0
@@ -218,9 +223,9 @@ class FairSemaphore:
 
     def take_free(self) -> bool:
         """Acquire it without a wait. False: the caller must wait."""
-        if not self._free:
+        if self.held == self._most:
             return False
-        self._free -= 1
+        self.held += 1
         return True
 
     def ahead_of(self, key: Hashable) -> int:
@@ -255,7 +260,7 @@ class FairSemaphore:
                 self._turns.turn = max(self._turns.turn, turn)
                 waiting.set_result(None)
                 return
-        self._free += 1
+        self.held -= 1
 
 
 @attrs.define(eq=False)
@@ -265,7 +270,6 @@ class _LoopPacer:
     limiter: AsyncLimiter
     turn: FairSemaphore = attrs.field(factory=lambda: FairSemaphore(1))
     has_token: bool = False
-    calls: int = 0
 
 
 class Pacer:
@@ -288,31 +292,25 @@ class Pacer:
     async def run_paced(self, take: Callable[[], Awaitable[T]], key: Hashable = None) -> T:
         """Wait for the turn of the key and for the pace, then for `take`."""
         pacer = self._here()
-        pacer.calls += 1
+        await pacer.turn.acquire(key)
         try:
-            await pacer.turn.acquire(key)
-            try:
-                if not pacer.has_token:
-                    await pacer.limiter.acquire()
-                    pacer.has_token = True
-                taken = await take()
-                pacer.has_token = False
-                return taken
-            finally:
-                pacer.turn.release()
+            if not pacer.has_token:
+                await pacer.limiter.acquire()
+                pacer.has_token = True
+            taken = await take()
+            pacer.has_token = False
+            return taken
         finally:
-            pacer.calls -= 1
+            pacer.turn.release()
 
     def wait(self, key: Hashable = None) -> float:
         """The approximate seconds that a new call would wait for the pace."""
         pacer = self._by_loop.get(asyncio.get_running_loop())
-        if pacer is None or not pacer.calls:
-            return 0.0
-        return (pacer.calls - pacer.turn.waiting + pacer.turn.ahead_of(key)) * self._each
+        return 0.0 if pacer is None else (pacer.turn.held + pacer.turn.ahead_of(key)) * self._each
 
     def waiting(self) -> int:
         """The number of waiting bulk requests in all event loops."""
-        return sum(pacer.calls for pacer in list(self._by_loop.values()))
+        return sum(pacer.turn.held + pacer.turn.waiting for pacer in list(self._by_loop.values()))
 
     def _here(self) -> _LoopPacer:
         loop = asyncio.get_running_loop()

@@ -251,6 +251,17 @@ def restore_an_older_one(path: Path) -> None:
 not_on_windows = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove an open file")
 
 
+@not_on_windows
+async def test_a_settlement_to_a_removed_file_is_in_the_next_file_after_the_next_request(tmp_path: Path) -> None:
+    one, two = budget_in(tmp_path), budget_in(tmp_path)
+    grant = await one.take(Lane.INTERACTIVE, max_lifetime=5)
+    remove(file_of(tmp_path))
+    one.settle(grant, Answered(1))
+    assert not file_of(tmp_path).exists()
+    await use(one)
+    assert (two.snapshot().used, two.snapshot().in_flight) == (2, 0)
+
+
 @pytest.mark.parametrize("lose", [spoil_all, cut, pytest.param(remove, marks=not_on_windows), restore_an_older_one])
 async def test_the_processes_that_share_a_lost_state_restore_it(tmp_path: Path, lose: Callable[[Path], None]) -> None:
     one, two = budget_in(tmp_path), budget_in(tmp_path)
