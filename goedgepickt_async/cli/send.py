@@ -109,6 +109,8 @@ def _body(event: str | None, fields: Sequence[str], body: str | None) -> bytes:
         return read_input(body)
     if not event:
         raise UsageError("pass an event, such as orderStatusChanged or stockUpdated, or --body")
+    if event not in EVENTS:
+        info(f"warning: {printable(event)} is no known event; known events: {', '.join(EVENTS)}")
     return php_json(example_payload(event) | name_values("--field", fields))
 
 
