@@ -47,12 +47,12 @@ def test_the_same_seed_and_sizes_give_the_same_world() -> None:
 def test_the_world_and_its_keys_are_the_same_in_another_process() -> None:
     code = (
         "from goedgepickt_async.sandbox import Sandbox; import json;"
-        "s = Sandbox(seed=5); w = s.world;"
+        "s = Sandbox(seed=5, orders=600, products=100); w = s.world;"
         "print(json.dumps([s.api_key, *map(list, (w.webshops, w.products, w.pick_locations, w.orders, w.shipments))]))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    here = Sandbox(seed=5)
+    here = Sandbox(seed=5, orders=600, products=100)
     assert json.loads(done.stdout) == [here.api_key, *(list(getattr(here.world, name)) for name in TABLES)]
 
 

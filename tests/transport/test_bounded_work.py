@@ -1,4 +1,4 @@
-"""Work over a server's bytes is bounded: 400 KB of the worst text, under a budget of steps and not of a clock.
+"""Work over a server's bytes is bounded: 300 KB of the worst text, under a budget of steps and not of a clock.
 
 A step is a line of the package that runs. The work inside the regular expression engine has no lines. So the test
 replaces each pattern by one that counts the characters of its input.
@@ -25,7 +25,7 @@ from goedgepickt_async.budget import protocol
 from goedgepickt_async.budget.protocol import parse_retry_after
 from tests.support.tables import each_row
 
-SIZE = 400_000
+SIZE = 300_000
 STEPS = 20_000
 CHARACTERS = 100_000
 
