@@ -168,7 +168,7 @@ def test_clients_that_a_subclass_derives_have_its_attributes() -> None:
             self.name = name
 
     shop = Shop("Voorbeeld")
-    assert [client.name for client in (shop.with_options(timeout=5), shop.for_key("other"))] == [shop.name] * 2  # type: ignore[attr-defined]
+    assert [client.name for client in (shop.with_options(timeout=60), shop.for_key("other"))] == [shop.name] * 2  # type: ignore[attr-defined]
     assert shop.for_key("other").settings.api_key == "other"
 
 
