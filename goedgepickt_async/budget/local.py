@@ -26,7 +26,9 @@ class LocalStore(SlotStore):
         """The slots and the time."""
         return self._slots, self._clock()
 
-    peek = begin
+    def peek(self) -> tuple[Slots, int]:
+        """The slots and the time."""
+        return self._slots, self._clock()
 
     def after_fork(self) -> None:
         """Called in a forked child: the parent's slots stay taken, because both have the same IP address."""

@@ -59,10 +59,13 @@ class RedisStore(SlotStore):
     def __init__(
         self, config: LimiterConfig, clock: Callable[[], int], place: str, patience: float, retry_every: float
     ) -> None:
-        self.config, self.clock, self.place = config, clock, place
-        self.patience, self.retry_every = patience, retry_every
-        self.problem = ""
-        self.reached = False
+        self.config: LimiterConfig = config
+        self.clock: Callable[[], int] = clock
+        self.place: str = place
+        self.patience: float = patience
+        self.retry_every: float = retry_every
+        self.problem: str = ""
+        self.reached: bool = False
         self._tolerance = max(nanoseconds(config.safety_margin), nanoseconds(config.window) // 60)
         self._start_afresh()
 
