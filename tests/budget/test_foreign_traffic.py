@@ -1,5 +1,6 @@
 """What the slots do before the first response, after a 429, and with foreign traffic."""
 
+import copy
 from collections.abc import Iterable
 
 from goedgepickt_async.budget.slots import Lane, LimiterConfig, Slots, nanoseconds
@@ -181,6 +182,13 @@ def test_a_new_state_keeps_the_margin_in_its_first_window_and_reports_no_foreign
     assert desk.free(63) == 100 - 2
 
 
+def test_a_new_state_of_a_known_fixed_window_reports_no_requests_of_an_earlier_run() -> None:
+    desk = Desk(window=60)
+    desk.slots._fixed_until = 99 * SECOND
+    desk.exchange(0, 1, 40)
+    assert not desk.slots.foreign_traffic(SECOND)
+
+
 def test_a_new_state_reports_a_counter_that_rises_by_more_than_its_requests() -> None:
     desk = Desk(window=60)
     desk.exchange(0, 1, 40)
@@ -209,6 +217,7 @@ def test_a_new_state_spreads_what_the_server_allows_until_it_sees_the_end_of_the
     while (at := desk.slots.next_change(nanoseconds(at)) / SECOND) < 50:
         if (slot := desk.try_take(at)) is not None:
             sent.append(round(at))
+            assert desk.try_take(at + 9) is None
             desk.answer(slot, at, 95 + len(sent))
     assert sent == [11, 21, 31, 42]
     desk.exchange(52, 52, 1)
@@ -319,8 +328,13 @@ def test_a_counter_that_falls_faster_than_a_bucket_proves_a_fixed_window(
     desk = Desk(100, window=60)
     for number, second in enumerate(before, 1):
         desk.exchange(second, second + 0.001, number)
+    rolling = copy.deepcopy(desk)
     desk.exchange(at, at + 0.1, count)
     assert (desk.slots._fixed_until > nanoseconds(at)) is is_fixed
+    rolling.slots._counter.forget()  # with a limit that rolls, a counter that is not known proves nothing
+    rolling.slots._counter.rolling_until = nanoseconds(99)
+    rolling.exchange(at, at + 0.1, count)
+    assert rolling.slots._fixed_until < 0
 
 
 def test_foreign_traffic_is_expected_for_five_windows() -> None:
