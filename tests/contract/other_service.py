@@ -42,6 +42,7 @@ DEVIATIONS: dict[str, set[str]] = {
     "no pageInfo": {"list.page-info"},
     "rows under data": {"list.shape"},
     "the cursor starts again": {"list.cursor"},
+    "the cursor skips a row": {"list.cursor"},
     "the cursor is refused": {"list.cursor"},
     "webshopUuid is ignored": {"filter.webshop"},
     "the search is ignored": {"filter.search", "filter.unknown"},
@@ -156,6 +157,7 @@ class Service:
             if "the cursor is refused" in self.odd:
                 return {"message": "no"}, 422
             start = 0 if "the cursor starts again" in self.odd else int(query["cursor"])
+            start += "the cursor skips a row" in self.odd
         items = rows[start : start + size]
         if not items and rows:
             if "past the end is 404" in self.odd:

@@ -29,7 +29,7 @@ TOGETHER: list[tuple[str, ...]] = [
     ("rows under data",),
     ("the cursor is refused", "single objects have a wrapper", "past the end is 404"),
     ("past the end is the first page", "unknown values"),
-    ("itemsPerPage is what was asked", "bad input is 400"),
+    ("itemsPerPage is what was asked", "bad input is 400", "the cursor skips a row"),
 ]
 # The long profile also runs each deviation by itself.
 ALONE = [(name,) for odd in TOGETHER if len(odd) > 1 for name in odd]
