@@ -86,7 +86,7 @@ _NO_VERSION_MATTERS = {
 }
 SAME_WITH_ALL_VERSIONS = (
     *(f"tests/{name}" for name in ("benchmarks", "contract", "docs", "model", "observability", "recipes")),
-    *(f"tests/test_{name}.py" for name in ("layers", "text", "waits")),
+    *(f"tests/test_{name}.py" for name in ("layers", "tables", "text", "waits")),
     *(f"tests/{folder}/test_{name}.py" for folder, names in _NO_VERSION_MATTERS.items() for name in names.split()),
 )
 """What depends on no dependency's version: arithmetic, state machines, words, and properties tried with many examples."""
@@ -129,29 +129,23 @@ def side_by_side(*jobs: Callable[[], object]) -> None:
 
 @nox.session(venv_backend="none")
 def check(session: nox.Session) -> None:
-    """All that must pass: the sessions `lint`, `everything`, `tests_oldest` and `package`.
+    """All that must pass: the sessions `lint`, `everything`, `tests_oldest` and `package`, side by side.
 
-    First come the installations, `lint` and `package`, then the tests and the type checks. Many of them use one core, and
-    tests wait: so they run side by side. A session that fails does not stop the others.
+    Many of them use one core, and tests wait. A session that fails does not stop the others.
     """
     failed = []
 
-    def run(name: str, *options: str, silent: bool = False) -> object:
+    def run(name: str, *, silent: bool = True) -> object:
         try:
-            return session.run(sys.executable, "-m", "nox", *options, "--session", name, silent=silent, external=True)
+            return session.run(sys.executable, "-m", "nox", "--session", name, silent=silent, external=True)
         except CommandFailed:
             failed.append(name)
             return f"nox > Session {name} failed: its output is above."
 
     side_by_side(
-        lambda: run("everything", "--install-only", silent=True),
-        lambda: f"{run('lint', silent=True)}\n{run('tests_oldest', '--install-only', silent=True)}",
-        lambda: run("package", silent=True),
-    )
-    ready = {name for name in ("everything", "tests_oldest") if name not in failed}
-    side_by_side(
-        lambda: run("everything", "-R") if "everything" in ready else None,
-        lambda: run("tests_oldest", "-R", silent=True) if "tests_oldest" in ready else None,
+        lambda: run("everything", silent=False),
+        lambda: f"{run('lint')}\n{run('tests_oldest')}",
+        lambda: run("package"),
     )
     if failed:
         session.error(f"these sessions failed: {', '.join(failed)}")
