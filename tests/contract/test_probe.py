@@ -167,7 +167,7 @@ def every_order(sandbox: Sandbox, change: Callable[[dict[str, Any]], None]) -> N
         ({"totalPaid": 12.5, "products": "none"}, {"format.amount", "format.rows"}),
         ({"attentionNeeded": "ja"}, {"format.flag", "format.rows"}),
     ],
-    ids=str,
+    ids=in_order,
 )
 async def test_another_format_of_a_field_is_reported(changes: dict[str, Any], expected: set[str]) -> None:
     async with sandbox_of(**SHORT) as sandbox:
