@@ -360,9 +360,11 @@ class DeliveryServer:
         """Stop: accept nothing more, and answer the requests in flight."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for listening in self._sockets:
-            listening.close()
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            for listening in self._sockets:
+                listening.close()
         for connection in self._connections.late(idle=0.0, refused=0.0):
             self._connections.close(connection)
         self._server.pre_shutdown()
@@ -647,8 +649,7 @@ async def serve(
 ) -> None:
     """See `WebhookReceiver.run`."""
     stopping, forced = asyncio.Event(), asyncio.Event()
-    this_task = asyncio.current_task()
-    assert this_task is not None
+    this_task = cast("asyncio.Task[None]", asyncio.current_task())
 
     def force_stop() -> None:
         forced.set()
@@ -656,10 +657,16 @@ async def serve(
 
     with handle_signals(stopping.set, force_stop):
         try:
-            async with receiver, server:
-                if ready is not None:
-                    ready(server.url)
-                await stopping.wait()
+            async with receiver:
+                try:
+                    async with server:
+                        if ready is not None:
+                            ready(server.url)
+                        await stopping.wait()
+                finally:
+                    if forced.is_set():  # the server has received the cancellation: the receiver must receive it too
+                        this_task.uncancel()
+                        this_task.cancel()
         except asyncio.CancelledError:
             if not forced.is_set() or this_task.uncancel():  # the cancellation came from the caller
                 raise
@@ -688,8 +695,7 @@ def handle_signals(stop: Callable[[], object], force_stop: Callable[[], object])
 
 
 def _add_handler(loop: asyncio.AbstractEventLoop, number: int, received: Callable[[], None]) -> bool:
-    try:
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         loop.add_signal_handler(number, received)
-    except (NotImplementedError, RuntimeError, ValueError):
-        return False
-    return True
+        return True
+    return False

@@ -15,6 +15,7 @@ import pytest
 from goedgepickt_async import ConfigurationError
 from goedgepickt_async.webhooks import SqliteInbox, StockUpdated, WebhookReceiver, sign
 from goedgepickt_async.webhooks.inbox.sqlite import default_inbox_path
+from goedgepickt_async.webhooks.server import DeliveryServer, serve
 from tests.support.warm import Interpreter, Process
 from tests.webhooks.support import SECRET, stock, until
 
@@ -165,6 +166,35 @@ async def test_run_serves_until_it_is_cancelled_and_its_inbox_is_found_again(
     place = default_inbox_path(unused_port)
     assert place.is_relative_to(tmp_path)
     assert place.stat().st_mode & 0o077 == 0
+
+
+async def test_a_second_signal_while_the_server_stops_stops_the_handlers_too(tmp_path: Path) -> None:
+    class StopsForever(DeliveryServer):
+        async def __aexit__(self, *error: object) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await super().__aexit__(None, None, None)
+
+    receiver = WebhookReceiver(SECRET, inbox=SqliteInbox(tmp_path / "inbox"), grace=3600)
+    begun = asyncio.Event()
+
+    @receiver.on(StockUpdated)
+    async def handle(_: StockUpdated) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(serve(receiver, StopsForever(receiver._endpoint), None))
+    body = stock()
+    assert (await receiver.receive(body, sign(body, SECRET))).status == 200
+    await begun.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await running
+    inbox = SqliteInbox(tmp_path / "inbox")
+    route = f"StockUpdated:{handle.__qualname__}"
+    assert len(await inbox.claim([route], limit=1, lease=1, wait=0)) == 1, "it was handed back"
+    await inbox.close()
 
 
 async def test_run_says_when_it_cannot_listen(tmp_path: Path, unused_port: int) -> None:
