@@ -27,7 +27,6 @@ import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, cast
 
 import attrs
@@ -354,9 +353,7 @@ class DeliveryServer:
         self._start(self._close_idle())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop: accept nothing more, and answer the requests in flight."""
         for task in self._tasks:
             task.cancel()
